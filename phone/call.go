@@ -1,0 +1,159 @@
+package phone
+
+import (
+	"slices"
+	"time"
+)
+
+// Call is one call as far as its events tell. Begin makes it, Apply alone changes it.
+type Call struct {
+	ID        string
+	Principal string // who placed it
+	Provider  string
+	Account   string // which account at the provider: a fingerprint of its key
+	Ref       Ref    // the provider's name of it; empty until the provider has it
+	Simulated bool   // nobody's phone rings
+	Order     Order
+	CreatedAt time.Time
+
+	Status    Status
+	StartedAt time.Time // when they began to talk; zero if they never did or it is not known
+	EndedAt   time.Time // when the line closed
+	Outcome   Outcome   // once ended
+	Duration  *time.Duration
+	Cost      *Cost
+	Turns     []Turn // in the order spoken; withdrawn ones keep their place
+	Summary   string
+	Recording string
+	Record    Record
+	Failure   *Failure // why it was never dialed, or may not have been
+	Seq       int64    // of its last event
+
+	hearing hearing
+}
+
+// Turn is one utterance of the conversation.
+type Turn struct {
+	ID        int   // its identity, which stays
+	Seq       int64 // of the event that last changed it
+	Role      Role
+	Text      string
+	Final     bool
+	At        time.Time // when it was first heard
+	After     int       // the turn that it was put behind, where it did not come last
+	Withdrawn bool
+}
+
+// Begin is a call of which only the order is known.
+func Begin(id, principal, provider, account string, o Order, at time.Time) *Call {
+	o.CallID = id
+	return &Call{
+		ID: id, Principal: principal, Provider: provider, Account: account, Order: o, CreatedAt: at,
+		Status: Dialing, Record: Pending,
+	}
+}
+
+// Clone is a copy that shares nothing that Apply or Observe changes.
+func (c *Call) Clone() *Call {
+	d := *c
+	d.Turns = slices.Clone(c.Turns)
+	d.hearing = c.hearing.clone()
+	return &d
+}
+
+// Spoken are the turns that stand, in the order spoken.
+func (c *Call) Spoken() []Turn {
+	return slices.DeleteFunc(slices.Clone(c.Turns), func(t Turn) bool { return t.Withdrawn })
+}
+
+// Since are the turns changed after an event, in the order spoken. Withdrawn ones are among them only for a reader who
+// may have seen them, that is with a cursor above 0.
+func (c *Call) Since(seq int64) []Turn {
+	return slices.DeleteFunc(slices.Clone(c.Turns), func(t Turn) bool {
+		return t.Seq <= seq || t.Withdrawn && seq == 0
+	})
+}
+
+// Ended says whether the call is over and its record settled.
+func (c *Call) Ended() bool { return c.Status == StatusEnded }
+
+// Apply folds one event in. An event that the call has already (by its Seq) changes nothing.
+func (c *Call) Apply(e Event) {
+	if e.Seq <= c.Seq {
+		return
+	}
+	c.Seq = e.Seq
+	switch b := e.Body.(type) {
+	case Progress:
+		c.advance(b.State, e.At, b.Since, b.Failure)
+	case Fragment:
+		c.hear(e, b)
+	case Withdrawn:
+		if i := c.turn(b.Turn); i >= 0 {
+			c.Turns[i].Withdrawn, c.Turns[i].Seq = true, e.Seq
+		}
+	case Ended:
+		c.end(e.At, b)
+	}
+}
+
+func (c *Call) advance(to Status, at, since time.Time, failure *Failure) {
+	if to.rank() <= c.Status.rank() {
+		return
+	}
+	if since.IsZero() {
+		since = at
+	}
+	c.Status, c.Failure = to, failure
+	switch {
+	case to == InProgress:
+		c.StartedAt = since
+	case to.rank() >= WrappingUp.rank() && c.EndedAt.IsZero():
+		c.EndedAt = since
+	}
+}
+
+func (c *Call) hear(e Event, f Fragment) {
+	i := c.turn(f.Turn)
+	if i < 0 {
+		i = 0
+		if f.After > 0 {
+			i = c.turn(f.After) + 1
+		}
+		t := Turn{ID: f.Turn, At: e.At}
+		if i < len(c.Turns) {
+			t.After = f.After
+		}
+		c.Turns = slices.Insert(c.Turns, i, t)
+	}
+	t := &c.Turns[i]
+	t.Seq, t.Role, t.Text, t.Final, t.Withdrawn = e.Seq, f.Role, f.Text, f.Final, false
+}
+
+func (c *Call) end(at time.Time, b Ended) {
+	c.advance(StatusEnded, at, time.Time{}, nil)
+	c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record = b.Outcome, b.Duration, b.Cost, b.Summary, b.Recording, b.Record
+	c.Failure = b.Failure
+}
+
+// turn is the place of a turn in Turns, or -1.
+func (c *Call) turn(id int) int {
+	return slices.IndexFunc(c.Turns, func(t Turn) bool { return t.ID == id })
+}
+
+// lastTurn is the identity of the last turn, or 0.
+func (c *Call) lastTurn() int {
+	if len(c.Turns) == 0 {
+		return 0
+	}
+	return c.Turns[len(c.Turns)-1].ID
+}
+
+// nextTurn is the identity for a new turn.
+func (c *Call) nextTurn() int {
+	id := 0
+	for _, t := range c.Turns {
+		id = max(id, t.ID)
+	}
+	return id + 1
+}

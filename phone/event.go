@@ -1,0 +1,123 @@
+package phone
+
+import (
+	"slices"
+	"time"
+)
+
+// Event is one thing that happened in a call. Seq counts from 1 in its call, without gaps.
+type Event struct {
+	Seq  int64
+	At   time.Time
+	Body Body
+}
+
+// Body is what happened: Progress, Fragment, Withdrawn or Ended.
+type Body interface{ body() }
+
+// Progress says that the line has come to a new state.
+type Progress struct {
+	State Status    `json:"state"`
+	Since time.Time `json:"since,omitzero"` // when, where the provider told it; else the event's time
+
+	Failure *Failure `json:"failure,omitempty"` // with Unconfirmed: why nobody knows
+}
+
+// Fragment is a turn's text so far. It replaces what was there and does not append.
+type Fragment struct {
+	Turn  int    `json:"turn"`
+	After int    `json:"after,omitempty"` // the turn that it stands behind, for a turn that is new; 0: the first
+	Role  Role   `json:"role"`
+	Text  string `json:"text"`
+	Final bool   `json:"final,omitempty"`
+}
+
+// Withdrawn says that the provider's record does not know the turn: it was never said.
+type Withdrawn struct {
+	Turn int `json:"turn"`
+}
+
+// Ended closes a call. After one with a partial record another may come, once the record is there.
+type Ended struct {
+	Outcome   Outcome        `json:"outcome"`
+	Duration  *time.Duration `json:"duration,omitempty"`
+	Cost      *Cost          `json:"cost,omitempty"`
+	Summary   string         `json:"summary,omitempty"`
+	Recording string         `json:"recording,omitempty"`
+	Record    Record         `json:"record"`
+	Failure   *Failure       `json:"failure,omitempty"` // why it was never dialed
+}
+
+// Failure is an error as a call keeps it.
+type Failure struct {
+	Code    Code      `json:"code"`
+	Reason  string    `json:"reason,omitempty"`
+	Message string    `json:"message"`
+	RetryAt time.Time `json:"retry_at,omitzero"`
+}
+
+// AsFailure keeps what may be told of err.
+func AsFailure(err error) *Failure {
+	e := AsError(err)
+	return &Failure{Code: e.Code, Reason: e.Reason, Message: e.Message, RetryAt: e.RetryAt}
+}
+
+// Error gives the failure back as an error about its call.
+func (f *Failure) Error(callID string) *Error {
+	return &Error{Code: f.Code, Reason: f.Reason, Message: f.Message, RetryAt: f.RetryAt, CallID: callID}
+}
+
+func (Progress) body()  {}
+func (Fragment) body()  {}
+func (Withdrawn) body() {}
+func (Ended) body()     {}
+
+// Status is the state of a call's line. It says nothing of the errand: a call can end well and achieve nothing.
+type Status string
+
+// The states, in the order in which a call goes through them; it may skip some and never goes back.
+const (
+	Dialing     Status = "dialing"     // the provider is being asked
+	Unconfirmed Status = "unconfirmed" // the provider was asked, and nobody knows whether it dialed
+	Queued      Status = "queued"      // the provider has the call
+	Ringing     Status = "ringing"
+	InProgress  Status = "in_progress" // they talk
+	WrappingUp  Status = "wrapping_up" // the line has closed, the provider's record is awaited
+	StatusEnded Status = "ended"
+)
+
+// rank counts the states in their order from 1; 0 for none of them.
+func (s Status) rank() int {
+	return 1 + slices.Index([]Status{Dialing, Unconfirmed, Queued, Ringing, InProgress, WrappingUp, StatusEnded}, s)
+}
+
+// Valid says whether s is one of the states.
+func (s Status) Valid() bool { return s.rank() > 0 }
+
+// Live says whether the number is taken: the phone may still ring, or somebody talks.
+func (s Status) Live() bool { return s.rank() > 0 && s.rank() < WrappingUp.rank() }
+
+// Outcome is how a call ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Completed      Outcome = "completed" // they talked, or somebody or something answered and spoke
+	NoAnswer       Outcome = "no_answer"
+	Busy           Outcome = "busy"
+	Declined       Outcome = "declined"
+	Voicemail      Outcome = "voicemail"
+	Cancelled      Outcome = "cancelled"
+	Failed         Outcome = "failed"
+	UnknownOutcome Outcome = "unknown"
+)
+
+// Record says how much of the provider's record a call holds.
+type Record string
+
+// The states of the record.
+const (
+	Pending  Record = "pending"  // the call goes on, or its record is awaited
+	Partial  Record = "partial"  // the record did not come in time: what was heard is all there is
+	Complete Record = "complete" // the transcript is the record's
+)

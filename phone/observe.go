@@ -1,0 +1,132 @@
+package phone
+
+import (
+	"slices"
+	"time"
+)
+
+// hearing is what a follower remembers of the present connection and of what it was told about the end. It is not part of
+// the call: another process that takes over begins with none of it.
+type hearing struct {
+	stream stream
+	told   Observation // outcome, duration, cost … as far as they are known
+}
+
+func (h hearing) clone() hearing {
+	h.stream.base, h.stream.said = slices.Clone(h.stream.base), slices.Clone(h.stream.said)
+	return h
+}
+
+// Observe turns what a provider reports into the events that are new in it, numbered on from the call's last. It changes
+// nothing that a client sees: record the events, then Apply them. Whatever was seen before, in whatever order and however
+// often it comes again, gives no event.
+func (c *Call) Observe(o Observation) []Event {
+	l := &listener{call: c.Clone(), at: o.At}
+	l.call.hearing.told = c.hearing.told.and(o)
+	l.observe(o)
+	c.hearing = l.call.hearing
+	return l.events
+}
+
+// Settle ends a call whose line has closed and whose record did not come: what was heard is all there is.
+func (c *Call) Settle(at time.Time) []Event {
+	if c.Ended() {
+		return nil
+	}
+	l := &listener{call: c.Clone(), at: at}
+	l.place(true)
+	l.end(Partial)
+	c.hearing = l.call.hearing
+	return l.events
+}
+
+// listener gathers the events of one observation on a copy of the call, on which each is applied at once.
+type listener struct {
+	call   *Call
+	at     time.Time
+	events []Event
+}
+
+func (l *listener) emit(b Body) {
+	e := Event{Seq: l.call.Seq + 1, At: l.at, Body: b}
+	l.call.Apply(e)
+	l.events = append(l.events, e)
+}
+
+func (l *listener) observe(o Observation) {
+	closed := o.Line.rank() >= WrappingUp.rank()
+	if !closed {
+		l.advance(o)
+	} else if !o.StartedAt.IsZero() {
+		l.advance(Observation{Line: InProgress, StartedAt: o.StartedAt})
+	}
+	switch o.Extent {
+	case Next:
+		l.next(o, closed)
+	case SoFar:
+		l.merge(o.Words, false)
+	case Whole:
+		l.merge(o.Words, true)
+	}
+	if !closed {
+		return
+	}
+	l.advance(o)
+	if o.Extent == Whole && !(l.call.Ended() && l.call.Record == Complete) {
+		l.end(l.completeness(o))
+	}
+}
+
+// advance tells of a state that is new. Words prove that somebody talks, whatever the state says.
+func (l *listener) advance(o Observation) {
+	to, since := o.Line, time.Time{}
+	switch {
+	case len(o.Words) > 0 && to.rank() < InProgress.rank():
+		to = InProgress
+	case to == WrappingUp:
+		since = o.EndedAt
+	}
+	if to == InProgress {
+		since = o.StartedAt
+	}
+	if to.rank() > l.call.Status.rank() && to.rank() <= WrappingUp.rank() {
+		l.emit(Progress{State: to, Since: since})
+	}
+}
+
+// completeness doubts an empty record of a call in which words were heard: it shows that the record lacks them, not that
+// nobody spoke.
+func (l *listener) completeness(o Observation) Record {
+	if len(o.Words) == 0 && len(l.call.Spoken()) > 0 {
+		return Partial
+	}
+	return Complete
+}
+
+func (l *listener) end(r Record) {
+	t := l.call.hearing.told
+	if t.Outcome == "" {
+		t.Outcome = UnknownOutcome
+	}
+	l.emit(Ended{Outcome: t.Outcome, Duration: t.Duration, Cost: t.Cost, Summary: t.Summary, Recording: t.Recording, Record: r})
+}
+
+// and adds to what was told of the end what o says of it. A later word replaces an earlier one, silence does not.
+func (t Observation) and(o Observation) Observation {
+	if o.Outcome != "" && (t.Outcome == "" || o.Outcome != UnknownOutcome) {
+		t.Outcome = o.Outcome
+	}
+	if o.Duration != nil {
+		t.Duration = o.Duration
+	}
+	if o.Cost != nil {
+		t.Cost = o.Cost
+	}
+	if o.Summary != "" {
+		t.Summary = o.Summary
+	}
+	if o.Recording != "" {
+		t.Recording = o.Recording
+	}
+	return t
+}

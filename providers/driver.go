@@ -1,0 +1,82 @@
+package providers
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// Driver is what every adapter is.
+type Driver interface {
+	// Place asks the service to call, at most once, and gives the service's name of the call.
+	//
+	// Errors: invalid, refused, unauthorized, exhausted, unsupported, unavailable: no phone rings. uncertain: one may.
+	Place(ctx context.Context, o phone.Order) (phone.Ref, error)
+
+	// Lookup asks how a call stands. An observation whose Line is empty says that the service does not tell yet, as
+	// services do whose records come late. Once the line has closed it has Line phone.WrappingUp; with the final record,
+	// or where none will come because nobody talked, Extent phone.Whole too.
+	//
+	// Errors: not_found, unauthorized, exhausted, unavailable.
+	Lookup(ctx context.Context, ref phone.Ref) (phone.Observation, error)
+}
+
+// Streamer is a service that sends the words while they are spoken.
+type Streamer interface {
+	// Stream yields what is said from one connection until the service ends it. The first observation of a connection
+	// has Opened set. The line has closed only where an observation says so; an end without that, or an error, says
+	// nothing about the call.
+	Stream(ctx context.Context, ref phone.Ref) iter.Seq2[phone.Observation, error]
+}
+
+// Hanguper is a service that can end a call.
+type Hanguper interface {
+	// Hangup ends a call or takes it out of the queue. A call that is over already is no error.
+	Hangup(ctx context.Context, ref phone.Ref) error
+}
+
+// Balancer is a service that tells what is left, or what was used.
+type Balancer interface {
+	Balance(ctx context.Context) (phone.Balance, error)
+}
+
+// Checker is a service with limits that its Spec cannot say, such as the length of a task.
+type Checker interface {
+	// Check refuses an order that the service would not take. It does no I/O. Errors: invalid.
+	Check(o phone.Order) error
+}
+
+// Cataloger is a service that lists its voices or models.
+type Cataloger interface {
+	Catalog(ctx context.Context) (Catalog, error)
+}
+
+// Catalog is what a service offers to choose from.
+type Catalog struct {
+	Voices  []Choice
+	Engines []Choice
+}
+
+// Choice is one thing to choose: what to write, and what it is called.
+type Choice struct{ ID, Name string }
+
+// Versioner is a service that tells which version of its protocol it wants.
+type Versioner interface {
+	// Version gives the version that this adapter speaks and the one that the service wants.
+	Version(ctx context.Context) (speaks, wants string, err error)
+}
+
+// Finder is a service whose calls can be listed, so that a dial of which nobody knows whether it happened is found again.
+type Finder interface {
+	// Find gives the calls that an order led to, placed about a time: those that carry its CallID, else those to its
+	// number created between five seconds before and two minutes after.
+	Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error)
+}
+
+// Pacer is an adapter whose settings say how often its service is asked.
+type Pacer interface {
+	// Pace overrides the Spec's where its fields are not zero.
+	Pace() Pace
+}

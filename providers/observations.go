@@ -1,0 +1,139 @@
+package providers
+
+import (
+	"context"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// Observations follows one call to its end: it streams where it can and opens a broken stream again, looks up where it
+// cannot and where streams keep breaking, and once the line has closed asks for the record until it is there or no longer
+// awaited. It ends then, or with the context; it never says that a call is over because a connection is.
+func (p *Provider) Observations(ctx context.Context, ref phone.Ref) iter.Seq[phone.Observation] {
+	return func(yield func(phone.Observation) bool) {
+		ctx, cancel := context.WithTimeout(ctx, p.pace.Longest)
+		defer cancel()
+		f := &following{Provider: p, ref: ref, yield: yield}
+		if p.streamer != nil && !f.stream(ctx) {
+			return
+		}
+		if !f.closed && !f.poll(ctx) {
+			return
+		}
+		f.record(ctx)
+	}
+}
+
+// following is the state of one pass over Observations. Its steps return false once nobody wants more.
+type following struct {
+	*Provider
+	ref     phone.Ref
+	yield   func(phone.Observation) bool
+	closed  bool // the line has closed
+	whole   bool // the record is there
+	talked  bool
+	outcome phone.Outcome
+}
+
+func (f *following) see(o phone.Observation) bool {
+	o.At = time.Now()
+	f.closed = f.closed || o.Line == phone.WrappingUp
+	f.whole = f.whole || f.closed && o.Extent == phone.Whole
+	f.talked = f.talked || len(o.Words) > 0 || o.Line == phone.InProgress
+	if o.Outcome != "" {
+		f.outcome = o.Outcome
+	}
+	return f.yield(o)
+}
+
+// stream reads one stream after the other until the line has closed, the service has ended a stream of its own accord, or
+// too many broke. A look-up after each that broke tells whether there is still something to hear.
+func (f *following) stream(ctx context.Context) bool {
+	for broken := 0; broken < f.pace.Streams; {
+		heard := false
+		var err error
+		for o, e := range f.streamer.Stream(ctx, f.ref) {
+			if err = e; err != nil {
+				break
+			}
+			heard = true
+			if !f.see(o) {
+				return false
+			}
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if f.closed || err == nil {
+			return true
+		}
+		f.log.Debug().Err(err).Msg("the stream broke off")
+		if broken++; heard {
+			broken = 1
+		}
+		if !f.pause(ctx, f.pace.Reconnect/20+rand.N(min(f.pace.Reconnect, f.pace.Reconnect/20<<min(broken, 5)))) {
+			return false
+		}
+		if broken > 1 && !f.lookup(ctx) {
+			return false
+		}
+		if f.closed {
+			return true
+		}
+	}
+	return true
+}
+
+// poll looks the call up until the line has closed: often while it is young, then every Poll.
+func (f *following) poll(ctx context.Context) bool {
+	for every := f.pace.Poll / 6; ; every = min(f.pace.Poll, every*3/2) {
+		if !f.lookup(ctx) {
+			return false
+		}
+		if f.closed {
+			return true
+		}
+		if !f.pause(ctx, every) {
+			return false
+		}
+	}
+}
+
+// record looks up what the service has of a call that is over: at once, and again until it is whole.
+func (f *following) record(ctx context.Context) {
+	began := time.Now()
+	for tries := 1; !f.whole; tries++ {
+		if !f.lookup(ctx) || f.whole {
+			return
+		}
+		wait := f.pace.RecordWait
+		if f.outcome == phone.Cancelled || f.outcome == phone.Failed {
+			wait = min(wait, f.pace.NoTalkWait)
+		}
+		if tries == f.pace.RecordTries || time.Since(began)+f.pace.RecordEvery > wait || !f.pause(ctx, f.pace.RecordEvery) {
+			return
+		}
+	}
+}
+
+// lookup asks once. What goes wrong is asked again by the caller's loop, in its time.
+func (f *following) lookup(ctx context.Context) bool {
+	o, err := f.driver.Lookup(ctx, f.ref)
+	if err != nil {
+		f.log.Debug().Err(err).Msg("look-up failed")
+		return ctx.Err() == nil
+	}
+	return f.see(o)
+}
+
+func (f *following) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

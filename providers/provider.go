@@ -1,0 +1,184 @@
+package providers
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+	"github.com/rs/zerolog"
+)
+
+// Provider is a service as the program sees it.
+type Provider struct {
+	spec    Spec
+	driver  Driver
+	account string
+	pace    Pace
+	log     zerolog.Logger
+
+	streamer  Streamer
+	hanguper  Hanguper
+	balancer  Balancer
+	cataloger Cataloger
+	versioner Versioner
+	finder    Finder
+}
+
+// Options of a Provider.
+type Options struct {
+	Account string // which account it is: a fingerprint of its key, the same in every process
+	Pace    Pace   // zero fields: the adapter's
+	Log     zerolog.Logger
+}
+
+// New puts a Provider over a Driver.
+func New(spec Spec, d Driver, o Options) *Provider {
+	pace := spec.Pace
+	if pacer, ok := d.(Pacer); ok {
+		pace = pace.over(pacer.Pace())
+	}
+	p := &Provider{
+		spec: spec, driver: d, account: o.Account, pace: pace.over(o.Pace).orDefaults(),
+		log: o.Log.With().Str("provider", spec.Name).Logger(),
+	}
+	p.streamer, _ = d.(Streamer)
+	p.hanguper, _ = d.(Hanguper)
+	p.balancer, _ = d.(Balancer)
+	p.cataloger, _ = d.(Cataloger)
+	p.versioner, _ = d.(Versioner)
+	p.finder, _ = d.(Finder)
+	return p
+}
+
+// Spec is what the adapter says of itself.
+func (p *Provider) Spec() Spec { return p.spec }
+
+// Name is the provider's name in settings, tools and the ledger.
+func (p *Provider) Name() string { return p.spec.Name }
+
+// Account is a fingerprint of the account whose key this process holds.
+func (p *Provider) Account() string { return p.account }
+
+// Covers says whether the service calls numbers of a region.
+func (s Spec) Covers(region string) bool {
+	return len(s.Regions) == 0 || slices.Contains(s.Regions, region)
+}
+
+// Capabilities are the names of what this provider can do beside placing a call and looking it up.
+func (p *Provider) Capabilities() []string {
+	var all []string
+	for name, has := range map[string]bool{
+		"live_transcript": p.streamer != nil, "cancel": p.hanguper != nil, "balance": p.balancer != nil,
+		"voices": p.cataloger != nil || len(p.spec.Voices) > 0,
+	} {
+		if has {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Check refuses an order that the service would not take, before anything is reserved or asked. Errors: invalid.
+func (p *Provider) Check(o phone.Order) error {
+	if strings.TrimSpace(o.Task) == "" {
+		return phone.Errorf(phone.Invalid, "The task is empty: say what the call is for.")
+	}
+	if err := p.spec.check(o.Options); err != nil {
+		return err
+	}
+	if len(p.spec.Voices) > 0 && o.Voice != "" && !slices.ContainsFunc(p.spec.Voices, func(v Choice) bool { return v.ID == o.Voice }) {
+		var ids []string
+		for _, v := range p.spec.Voices {
+			ids = append(ids, v.ID)
+		}
+		return phone.Errorf(phone.Invalid, "%s has no voice %q. It has %s.", p.spec.Title, o.Voice, strings.Join(ids, ", "))
+	}
+	if c, ok := p.driver.(Checker); ok {
+		return c.Check(o)
+	}
+	return nil
+}
+
+// Place asks the service to call, once. Errors: those of Driver.Place; whatever else an adapter returns is uncertain,
+// since nobody has said that no phone rings.
+func (p *Provider) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
+	began := time.Now()
+	ref, err := p.place(ctx, o)
+	p.log.Info().Str("call", o.CallID).Stringer("to", o.To).Dur("took", time.Since(began)).
+		Str("code", string(phone.CodeOf(err))).AnErr("error", err).Msg("dial")
+	return ref, err
+}
+
+func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) {
+	ref, err := p.driver.Place(ctx, o)
+	if err == nil && ref == "" {
+		err = phone.Errorf(phone.Internal, "no name of the call")
+	}
+	if err == nil {
+		return ref, nil
+	}
+	e := *phone.AsError(err)
+	if e.Op == "" {
+		e.Op = p.spec.Name
+	}
+	switch e.Code {
+	case phone.Invalid, phone.Refused, phone.Unauthorized, phone.Exhausted, phone.Unsupported, phone.Unavailable, phone.Uncertain:
+		return "", &e
+	case phone.NotFound:
+		e.Code = phone.Unsupported
+		return "", &e
+	}
+	e.Code, e.Message = phone.Uncertain, p.spec.Title+" was asked to dial, and what came of it is not known: the phone may ring. Do not ask again; ask about this call instead."
+	return "", &e
+}
+
+// Lookup asks once how a call stands. Errors: not_found, unauthorized, exhausted, unavailable.
+func (p *Provider) Lookup(ctx context.Context, ref phone.Ref) (phone.Observation, error) {
+	o, err := p.driver.Lookup(ctx, ref)
+	o.At = time.Now()
+	return o, err
+}
+
+// Hangup ends a call. Errors: unsupported, and those of a request.
+func (p *Provider) Hangup(ctx context.Context, ref phone.Ref) error {
+	if p.hanguper == nil {
+		return &phone.Error{Code: phone.Unsupported, Started: phone.StartedYes, Message: p.spec.Title + " has no way to hang up a call from here. It ends by itself; follow it with stream_transcript."}
+	}
+	return p.hanguper.Hangup(ctx, ref)
+}
+
+// Balance asks what is left. Errors: unsupported, and those of a request.
+func (p *Provider) Balance(ctx context.Context) (phone.Balance, error) {
+	if p.balancer == nil {
+		return phone.Balance{}, phone.Errorf(phone.Unsupported, "%s tells no balance.", p.spec.Title)
+	}
+	return p.balancer.Balance(ctx)
+}
+
+// Catalog is what there is to choose from; what the Spec lists, where the service lists nothing.
+func (p *Provider) Catalog(ctx context.Context) (Catalog, error) {
+	if p.cataloger == nil {
+		return Catalog{Voices: p.spec.Voices}, nil
+	}
+	return p.cataloger.Catalog(ctx)
+}
+
+// Version gives the version of its protocol that the adapter speaks and the one that the service wants. Errors:
+// unsupported, and those of a request.
+func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error) {
+	if p.versioner == nil {
+		return "", "", phone.Errorf(phone.Unsupported, "%s tells no version of its protocol.", p.spec.Title)
+	}
+	return p.versioner.Version(ctx)
+}
+
+// Find gives the calls that an order of which nobody knows led to. Errors: unsupported, and those of a request.
+func (p *Provider) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
+	if p.finder == nil {
+		return nil, phone.Errorf(phone.Unsupported, "%s does not list its calls.", p.spec.Title)
+	}
+	return p.finder.Find(ctx, o, about)
+}
