@@ -1,0 +1,210 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// spec is an order as it is kept; its number has a column of its own.
+type spec struct {
+	Task        string         `json:"task"`
+	Language    string         `json:"language,omitempty"`
+	Voice       string         `json:"voice,omitempty"`
+	AgentName   string         `json:"agent_name,omitempty"`
+	CallerName  string         `json:"caller_name,omitempty"`
+	MaxDuration time.Duration  `json:"max_duration,omitempty"`
+	Options     map[string]any `json:"options,omitempty"`
+}
+
+// head is a call without its conversation, for lists: what its events come to.
+type head struct {
+	StartedAt time.Time      `json:"started_at,omitzero"`
+	Outcome   phone.Outcome  `json:"outcome,omitempty"`
+	Duration  *time.Duration `json:"duration,omitempty"`
+	Cost      *phone.Cost    `json:"cost,omitempty"`
+	Summary   string         `json:"summary,omitempty"`
+	Recording string         `json:"recording,omitempty"`
+	Record    phone.Record   `json:"record"`
+	Failure   *phone.Failure `json:"failure,omitempty"`
+}
+
+func headOf(c *phone.Call) head {
+	return head{c.StartedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure}
+}
+
+const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch`
+
+// Held is a call with what only the process that follows it needs.
+type Held struct {
+	*phone.Call
+	Epoch        int64
+	Dial         Dial
+	HangupWanted bool
+
+	owner string
+}
+
+// Follows says whether this process follows the call.
+func (l *Ledger) Follows(h Held) bool { return h.owner == l.process }
+
+// Dial is how far the request to the provider has come.
+type Dial string
+
+// The states of a dial.
+const (
+	Sending  Dial = "sending"  // it may be under way, or may have died with its process
+	Placed   Dial = "placed"   // the provider has the call
+	Rejected Dial = "rejected" // surely nobody was called
+	Unknown  Dial = "unknown"  // nobody knows
+)
+
+type scanner interface{ Scan(...any) error }
+
+// scanCall reads a row of callColumns: the call as its head tells, without its conversation.
+func scanCall(row scanner) (Held, error) {
+	var (
+		id, principal, provider, account, number, specJSON, ref, status, headJSON, dial, owner string
+		simulated, hangup                                                                      bool
+		created, seq, ended, epoch                                                             int64
+		s                                                                                      spec
+		h                                                                                      head
+	)
+	if err := row.Scan(&id, &principal, &provider, &account, &simulated, &number, &specJSON, &ref, &created, &status, &seq, &ended,
+		&headJSON, &dial, &hangup, &owner, &epoch); err != nil {
+		return Held{}, err
+	}
+	if err := errors.Join(json.Unmarshal([]byte(specJSON), &s), json.Unmarshal([]byte(headJSON), &h)); err != nil {
+		return Held{}, err
+	}
+	to, err := phone.ParseNumber(number, "")
+	if err != nil {
+		return Held{}, err
+	}
+	c := phone.Begin(id, principal, provider, account, phone.Order{
+		To: to, Task: s.Task, Language: s.Language, Voice: s.Voice, AgentName: s.AgentName, CallerName: s.CallerName,
+		MaxDuration: s.MaxDuration, Options: s.Options,
+	}, moment(created))
+	c.Ref, c.Simulated = phone.Ref(ref), simulated
+	c.Status, c.Seq, c.EndedAt = phone.Status(status), seq, moment(ended)
+	c.StartedAt, c.Outcome, c.Duration, c.Cost = h.StartedAt, h.Outcome, h.Duration, h.Cost
+	c.Summary, c.Recording, c.Record, c.Failure = h.Summary, h.Recording, h.Record, h.Failure
+	return Held{Call: c, Epoch: epoch, Dial: Dial(dial), HangupWanted: hangup, owner: owner}, nil
+}
+
+// load reads a call whole, folded from its events.
+func load(ctx context.Context, q querier, id string) (Held, error) {
+	h, err := scanCall(q.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Held{}, noCall(id)
+	}
+	if err != nil {
+		return Held{}, err
+	}
+	events, err := eventsOf(ctx, q, id, 0)
+	if err != nil {
+		return Held{}, err
+	}
+	c := phone.Begin(h.ID, h.Principal, h.Provider, h.Account, h.Order, h.CreatedAt)
+	c.Ref, c.Simulated = h.Ref, h.Simulated
+	for _, e := range events {
+		c.Apply(e)
+	}
+	h.Call = c
+	return h, nil
+}
+
+// noCall answers for a call that does not exist and for one of somebody else alike.
+func noCall(id string) error {
+	return &phone.Error{Code: phone.NotFound, Message: "There is no call with this call_id. list_calls shows those there are.", CallID: id}
+}
+
+// Call gives a call with its conversation. Errors: not_found, also for another principal's.
+func (l *Ledger) Call(ctx context.Context, principal, id string) (Held, error) {
+	tx, err := l.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return Held{}, failed("call", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+	h, err := load(ctx, tx, id)
+	if err == nil && h.Principal != principal {
+		return Held{}, noCall(id)
+	}
+	return h, failed("call", err)
+}
+
+// Filter narrows a list of calls. Zero fields do not.
+type Filter struct {
+	Status   phone.Status
+	Provider string
+	To       phone.Number
+	Limit    int    // 1 to 200
+	Cursor   string // from the page before
+}
+
+// List gives a principal's calls without their conversations, the newest first, and the cursor of the next page; empty if
+// there is none. Errors: invalid (the cursor).
+func (l *Ledger) List(ctx context.Context, principal string, f Filter) ([]*phone.Call, string, error) {
+	query, args := `SELECT `+callColumns+` FROM calls WHERE principal = ?`, []any{principal}
+	narrow := func(condition string, by ...any) {
+		query += ` AND ` + condition
+		args = append(args, by...)
+	}
+	if f.Status != "" {
+		narrow(`status = ?`, string(f.Status))
+	}
+	if f.Provider != "" {
+		narrow(`provider = ?`, f.Provider)
+	}
+	if !f.To.IsZero() {
+		narrow(`number = ?`, f.To.E164())
+	}
+	if f.Cursor != "" {
+		created, id, err := parseCursor(f.Cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		narrow(`(created_at < ? OR created_at = ? AND id < ?)`, created, created, id)
+	}
+	rows, err := l.read.QueryContext(ctx, query+` ORDER BY created_at DESC, id DESC LIMIT ?`, append(args, f.Limit+1)...)
+	if err != nil {
+		return nil, "", failed("list", err)
+	}
+	defer rows.Close()
+	var calls []*phone.Call
+	for rows.Next() {
+		h, err := scanCall(rows)
+		if err != nil {
+			return nil, "", failed("list", err)
+		}
+		calls = append(calls, h.Call)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, "", failed("list", err)
+	}
+	if len(calls) <= f.Limit {
+		return calls, "", nil
+	}
+	calls = calls[:f.Limit]
+	return calls, cursorAt(calls[f.Limit-1]), nil
+}
+
+func cursorAt(c *phone.Call) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(c.CreatedAt.Format(time.RFC3339Nano) + " " + c.ID))
+}
+
+func parseCursor(s string) (created int64, id string, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	at, id, ok := strings.Cut(string(raw), " ")
+	t, terr := time.Parse(time.RFC3339Nano, at)
+	if err != nil || !ok || terr != nil {
+		return 0, "", phone.Errorf(phone.Invalid, "cursor: pass on next_cursor as list_calls gave it, or leave it out.")
+	}
+	return micros(t), id, nil
+}

@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// ErrLost says that another process follows the call by now: whoever gets it stops following.
+var ErrLost = &phone.Error{Code: phone.Unavailable, Reason: "lost", Message: "Another process follows this call."}
+
+// Append records events of a call that this process follows under an epoch. after is the call with the events applied.
+// The events must go on where the call stands. Errors: ErrLost if it follows the call no more.
+func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, events []phone.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	owner := l.process
+	if after.Ended() {
+		owner = ""
+	}
+	return l.do(ctx, "append", func(tx *sql.Tx) error {
+		head, err := json.Marshal(headOf(after))
+		if err != nil {
+			return err
+		}
+		r, err := tx.Exec(`UPDATE calls SET status = ?, seq = ?, ended_at = ?, head = ?, owner = ?
+			WHERE id = ? AND owner = ? AND epoch = ? AND seq = ?`,
+			string(after.Status), after.Seq, micros(after.EndedAt), string(head), owner,
+			after.ID, l.process, epoch, events[0].Seq-1)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			if err == nil {
+				err = ErrLost
+			}
+			return err
+		}
+		return insertEvents(tx, after.ID, events)
+	})
+}
+
+func insertEvents(tx *sql.Tx, id string, events []phone.Event) error {
+	for _, e := range events {
+		kind, body, err := encode(e.Body)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, ?, ?, ?, ?)`,
+			id, e.Seq, micros(e.At), kind, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Events gives the events of a call after a number, in their order.
+func (l *Ledger) Events(ctx context.Context, id string, after int64) ([]phone.Event, error) {
+	events, err := eventsOf(ctx, l.read, id, after)
+	return events, failed("events", err)
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func eventsOf(ctx context.Context, q querier, id string, after int64) ([]phone.Event, error) {
+	rows, err := q.QueryContext(ctx, `SELECT seq, at, kind, body FROM events WHERE call_id = ? AND seq > ? ORDER BY seq`, id, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var events []phone.Event
+	for rows.Next() {
+		var e phone.Event
+		var at int64
+		var kind, body string
+		if err := rows.Scan(&e.Seq, &at, &kind, &body); err != nil {
+			return nil, err
+		}
+		e.At = moment(at)
+		if e.Body, err = decode(kind, []byte(body)); err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+func encode(b phone.Body) (kind, body string, err error) {
+	switch b.(type) {
+	case phone.Progress:
+		kind = "progress"
+	case phone.Fragment:
+		kind = "fragment"
+	case phone.Withdrawn:
+		kind = "withdrawn"
+	case phone.Ended:
+		kind = "ended"
+	default:
+		return "", "", fmt.Errorf("an event of an unknown kind: %T", b)
+	}
+	raw, err := json.Marshal(b)
+	return kind, string(raw), err
+}
+
+func decode(kind string, raw []byte) (phone.Body, error) {
+	switch kind {
+	case "progress":
+		return as[phone.Progress](raw)
+	case "fragment":
+		return as[phone.Fragment](raw)
+	case "withdrawn":
+		return as[phone.Withdrawn](raw)
+	case "ended":
+		return as[phone.Ended](raw)
+	}
+	return nil, fmt.Errorf("an event of an unknown kind: %s", kind)
+}
+
+func as[B phone.Body](raw []byte) (phone.Body, error) {
+	var b B
+	err := json.Unmarshal(raw, &b)
+	return b, err
+}

@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Renew says that this process lives: its calls are its own for another lease.
+func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
+	return l.do(ctx, "renew", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO processes (id, expires_at) VALUES (?, ?)
+			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`, l.process, micros(now.Add(l.lease)))
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM processes WHERE expires_at < ?`, micros(now.Add(-24*time.Hour)))
+		}
+		return err
+	})
+}
+
+// Lease is how long a process that says nothing keeps its calls.
+func (l *Ledger) Lease() time.Duration { return l.lease }
+
+// Claim takes over the calls of some accounts that are not over and that no living process follows. From then on they are
+// this process's, under a new epoch; what the last one still writes is refused.
+func (l *Ledger) Claim(ctx context.Context, accounts []string, now time.Time) (held []Held, err error) {
+	orphan := `owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`
+	return l.claim(ctx, `dial <> 'unknown' AND status <> 'ended' AND `+orphan+` AND account IN (`+places(len(accounts))+`)`,
+		append([]any{l.process, micros(now)}, anys(accounts)...))
+}
+
+// ClaimOne takes one call over, if nobody else who lives follows it; no call otherwise.
+func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held, error) {
+	return l.claim(ctx, `id = ? AND owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`,
+		[]any{id, l.process, micros(now)})
+}
+
+func (l *Ledger) claim(ctx context.Context, where string, args []any) (held []Held, err error) {
+	err = l.do(ctx, "claim", func(tx *sql.Tx) error {
+		ids, err := column(ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := tx.Exec(`UPDATE calls SET owner = ?, epoch = epoch + 1 WHERE id = ?`, l.process, id); err != nil {
+				return err
+			}
+			h, err := load(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			held = append(held, h)
+		}
+		return nil
+	})
+	return held, err
+}
+
+// Release gives one call up, for whoever wants to follow it.
+func (l *Ledger) Release(ctx context.Context, id string, epoch int64) error {
+	return l.do(ctx, "release", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE calls SET owner = '' WHERE id = ? AND owner = ? AND epoch = ?`, id, l.process, epoch)
+		return err
+	})
+}
+
+// Leave gives up all that this process follows.
+func (l *Ledger) Leave(ctx context.Context) error {
+	return l.do(ctx, "leave", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE calls SET owner = '' WHERE owner = ?`, l.process)
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM processes WHERE id = ?`, l.process)
+		}
+		return err
+	})
+}
+
+func column(ctx context.Context, q querier, query string, args ...any) ([]string, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+func places(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+func anys(s []string) []any {
+	a := make([]any, len(s))
+	for i := range s {
+		a[i] = s[i]
+	}
+	return a
+}
+
+// news wakes those who wait for a commit, of this process or another.
+type news struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (n *news) wait() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ch == nil {
+		n.ch = make(chan struct{})
+	}
+	return n.ch
+}
+
+func (n *news) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ch != nil {
+		close(n.ch)
+		n.ch = nil
+	}
+}
+
+// News gives a channel that is closed at the next commit to the ledger, whoever makes it. Another process's is noticed
+// within 50 ms by Tail.
+func (l *Ledger) News() <-chan struct{} { return l.news.wait() }
+
+// Tail looks for other processes' commits until the context ends.
+func (l *Ledger) Tail(ctx context.Context) {
+	conn, err := l.read.Conn(ctx)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		var version int64
+		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err == nil && version != last {
+			if last >= 0 {
+				l.news.tell()
+			}
+			last = version
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// Ledger is one open ledger, and this process's place in it.
+type Ledger struct {
+	read, write *sql.DB
+	jobs        chan job
+	closing     chan struct{}
+	stopped     sync.WaitGroup
+	process     string
+	lease       time.Duration
+	secret      []byte
+	news        news
+}
+
+// Options of a ledger. The zero value works.
+type Options struct {
+	Lease time.Duration // how long a process that says nothing keeps its calls: 30 s
+}
+
+// Open opens the ledger at a URL, "sqlite:" and a path, and brings it up to date. Many processes may open the same one,
+// also for the first time at once.
+//
+// Errors: invalid (no such kind of ledger), unavailable (the file cannot be had), internal; refused with reason
+// ledger_newer if a newer outdial has written to it.
+func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
+	path, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok || path == "" {
+		kind, _, _ := strings.Cut(url, ":")
+		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not a kind of ledger that this version knows; use sqlite: and a path.", kind)
+	}
+	write, read, err := openSQLite(ctx, path)
+	if err != nil {
+		return nil, failed("open", err)
+	}
+	l := &Ledger{
+		read: read, write: write, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease,
+	}
+	if l.lease == 0 {
+		l.lease = 30 * time.Second
+	}
+	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
+		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))
+	}
+	l.stopped.Go(l.commitGroups)
+	if err := l.Renew(ctx, time.Now()); err != nil { // before anything is reserved: what a process without a lease follows is up for claim
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close gives up this process's calls and ends the writer.
+func (l *Ledger) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := l.Leave(ctx)
+	close(l.closing)
+	l.stopped.Wait()
+	return errors.Join(err, l.read.Close(), l.write.Close())
+}
+
+// Ready says whether the ledger can be written. Errors: unavailable.
+func (l *Ledger) Ready(ctx context.Context) error {
+	return l.do(ctx, "ready", func(*sql.Tx) error { return nil })
+}
+
+// Digest is a name for what the parts say, the same in every process on this ledger and of no use elsewhere.
+func (l *Ledger) Digest(parts ...string) string {
+	m := hmac.New(sha256.New, l.secret)
+	for _, p := range parts {
+		fmt.Fprintf(m, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(m.Sum(nil)[:16])
+}
+
+// NewCallID makes an id that nobody can guess: 128 random bits.
+func NewCallID() string { return "call_" + newID() }
+
+func newID() string { return strings.ToLower(rand.Text()) }
+
+// hexBytes scans a hexadecimal text.
+type hexBytes []byte
+
+func (h *hexBytes) Scan(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("no text but %T", v)
+	}
+	b, err := hex.DecodeString(s)
+	*h = b
+	return err
+}
+
+// failed wraps what the database said. What this package says itself passes through.
+func failed(op string, err error) error {
+	var e *phone.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	e = &phone.Error{Code: phone.Internal, Op: "ledger: " + op, Message: "The ledger cannot be used; outdial's log says why.", Err: err}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || busy(err) {
+		e.Code, e.Message = phone.Unavailable, "The ledger is busy. Nothing was done; try again in a moment."
+	}
+	return e
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func moment(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}

@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/outdial/outdial/phone"
+	"modernc.org/sqlite"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// openSQLite opens a file for one writer and several readers. Creating it, switching it to WAL and migrating it happen
+// under a lock beside it: SQLite's own busy timeout does not cover the switch to WAL.
+func openSQLite(ctx context.Context, path string) (write, read *sql.DB, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, nil, err
+	}
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	waiting, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if ok, err := lock.TryLockContext(waiting, 20*time.Millisecond); !ok {
+		return nil, nil, fmt.Errorf("waiting for %s.lock: %w", filepath.Base(path), err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, nil, err
+	}
+	// FULL syncs every commit: with NORMAL a power failure takes back events that a client has already seen.
+	write, err = sql.Open("sqlite", dsn(path, "immediate", "synchronous(FULL)", "fullfsync(1)", "foreign_keys(0)", "secure_delete(1)"))
+	if err != nil {
+		return nil, nil, err
+	}
+	write.SetMaxOpenConns(1)
+	if err := prepare(ctx, write); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
+	read, err = sql.Open("sqlite", dsn(path, "deferred", "query_only(1)"))
+	if err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
+	read.SetMaxOpenConns(4)
+	return write, read, nil
+}
+
+func dsn(path, transactions string, pragmas ...string) string {
+	q := url.Values{"_txlock": {transactions}, "_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// prepare brings the file to WAL and to the newest schema. Migrations only add.
+func prepare(ctx context.Context, db *sql.DB) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil || mode != "wal" {
+			return fmt.Errorf("journal mode %s, not WAL: %w", mode, err)
+		}
+	}
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	slices.Sort(steps)
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	var have int
+	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
+		return err
+	}
+	if have > len(steps) {
+		return &phone.Error{
+			Code: phone.Refused, Reason: "ledger_newer",
+			Message: "A newer outdial has written to this ledger: this version does not dial with it. Update outdial.",
+		}
+	}
+	if have == len(steps) {
+		return nil
+	}
+	for _, s := range steps[have:] {
+		statements, err := migrations.ReadFile(s)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, string(statements)); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('secret', ?) ON CONFLICT (key) DO NOTHING`,
+		fmt.Sprintf("%x", newID()+newID())); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `PRAGMA user_version = `+strconv.Itoa(len(steps))); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// busy says whether another process held the file for longer than the busy timeout.
+func busy(err error) bool {
+	const sqliteBusy, sqliteLocked = 5, 6
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqliteBusy || e.Code()&0xff == sqliteLocked)
+}

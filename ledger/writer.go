@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// job is one write that waits for its group.
+type job struct {
+	ctx  context.Context
+	do   func(*sql.Tx) error
+	done chan error
+}
+
+// greatestGroup bounds how many writes share one sync.
+const greatestGroup = 256
+
+// do hands a write to the writer and returns once it is on disk. A context that ends while it waits for its turn calls it
+// off; after that it is carried out.
+func (l *Ledger) do(ctx context.Context, op string, write func(*sql.Tx) error) error {
+	j := job{ctx: ctx, do: write, done: make(chan error, 1)}
+	select {
+	case l.jobs <- j:
+		return failed(op, <-j.done)
+	case <-ctx.Done():
+		return failed(op, ctx.Err())
+	case <-l.closing:
+		return phone.Errorf(phone.Unavailable, "outdial is stopping. Nothing was done.")
+	}
+}
+
+// commitGroups is the one writer. A sync costs far more than a write, so all that came while the last sync ran shares the
+// next one.
+func (l *Ledger) commitGroups() {
+	for {
+		select {
+		case <-l.closing:
+			return
+		case first := <-l.jobs:
+			l.commit(l.gather(first))
+		}
+	}
+}
+
+func (l *Ledger) gather(first job) []job {
+	group := []job{first}
+	for len(group) < greatestGroup {
+		select {
+		case j := <-l.jobs:
+			group = append(group, j)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit writes a group in one transaction. Each write stands or falls by itself, and all wait for the same sync.
+func (l *Ledger) commit(group []job) {
+	answers := make([]error, len(group))
+	err := func() error {
+		tx, err := l.write.BeginTx(context.Background(), nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+		for i, j := range group {
+			if answers[i], err = within(tx, j); err != nil {
+				return err
+			}
+		}
+		return tx.Commit()
+	}()
+	l.news.tell()
+	for i, j := range group {
+		j.done <- errors.Join(err, answers[i])
+	}
+}
+
+// within carries out one write behind a savepoint: answer is its own error, err one that breaks the group.
+func within(tx *sql.Tx, j job) (answer, err error) {
+	if err := j.ctx.Err(); err != nil {
+		return err, nil
+	}
+	if _, err := tx.Exec(`SAVEPOINT one`); err != nil {
+		return nil, err
+	}
+	answer = guarded(tx, j.do)
+	if answer != nil {
+		if _, err := tx.Exec(`ROLLBACK TO one`); err != nil {
+			return answer, err
+		}
+	}
+	_, err = tx.Exec(`RELEASE one`)
+	return answer, err
+}
+
+// guarded keeps a panic of one write from taking the others along.
+func guarded(tx *sql.Tx, do func(*sql.Tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = phone.Errorf(phone.Internal, "Something went wrong inside outdial; nothing was done.")
+		}
+	}()
+	return do(tx)
+}
