@@ -1,0 +1,168 @@
+package switchboard
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+)
+
+// follow has a call followed that this process holds, until it is over or another process has taken it.
+func (s *Switchboard) follow(h ledger.Held) {
+	p, ok := s.holding(h.Call)
+	if !ok {
+		return
+	}
+	s.follows.Go(func() {
+		ctx, cancel := context.WithCancel(s.life)
+		defer cancel()
+		history, err := s.Ledger.Events(ctx, h.ID, 0)
+		if err == nil {
+			err = s.desk.Follow(ctx, h.Call, history, p.Observations(ctx, h.Ref), s.recorder(h))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn().Err(err).Str("call", h.ID).Msg("stopped following")
+			_ = s.Ledger.Release(context.WithoutCancel(ctx), h.ID, h.Epoch) // Run takes it up again
+		}
+	})
+}
+
+// recorder writes a call's events under the epoch of this following. A ledger that is busy is asked again: the words
+// would be lost with the following.
+func (s *Switchboard) recorder(h ledger.Held) func(context.Context, *phone.Call, []phone.Event) error {
+	return func(ctx context.Context, after *phone.Call, events []phone.Event) error {
+		for try := 1; ; try++ {
+			err := s.Ledger.Append(ctx, after, h.Epoch, events)
+			if e := phone.AsError(err); err == nil || e.Reason == ledger.ErrLost.Reason || e.Code != phone.Unavailable || try == 5 {
+				return err
+			}
+		}
+	}
+}
+
+// Watch yields the events of a call after a number as they come, until the call is over or the context ends.
+// Errors: not_found, in place of the first event.
+func (s *Switchboard) Watch(ctx context.Context, who phone.Caller, id string, after int64) iter.Seq2[phone.Event, error] {
+	return func(yield func(phone.Event, error) bool) {
+		h, err := s.Ledger.Call(ctx, who.Principal, id)
+		if err != nil {
+			yield(phone.Event{}, err)
+			return
+		}
+		history, err := s.Ledger.Events(ctx, id, 0)
+		if err != nil {
+			yield(phone.Event{}, err)
+			return
+		}
+		line, done := s.desk.Hold(h.Call, history, s.readOn(id))
+		defer done()
+		for e := range line.Watch(ctx, after) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// readOn reads what another process has recorded of a call, and waits for it.
+func (s *Switchboard) readOn(id string) func(context.Context, int64) ([]phone.Event, error) {
+	return func(ctx context.Context, after int64) ([]phone.Event, error) {
+		for {
+			news := s.Ledger.News()
+			events, err := s.Ledger.Events(ctx, id, after)
+			if err != nil || len(events) > 0 {
+				return events, err
+			}
+			select {
+			case <-news:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+}
+
+// Hangup ends a call. A call that is over stays as it is; one that is being dialed is ended once the provider has it.
+// Errors: not_found, unsupported, uncertain, and those of the provider.
+func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
+	h, err := s.Ledger.Call(ctx, who.Principal, id)
+	if err != nil || !h.Status.Live() {
+		return h.Call, err
+	}
+	p, ok := s.holding(h.Call)
+	if !ok {
+		return nil, &phone.Error{
+			Code: phone.Unauthorized, Started: phone.StartedYes, CallID: id,
+			Message: "The key of the account that placed this call is not here, so it cannot be ended from here.",
+		}
+	}
+	if h.Dial != ledger.Placed {
+		if h, err = s.Ledger.WantHangup(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	switch h.Dial {
+	case ledger.Placed:
+		if err := p.Hangup(ctx, h.Ref); err != nil {
+			e := phone.About(err, id)
+			e.Started = phone.StartedYes
+			return h.Call, e
+		}
+		return s.Get(ctx, who, id)
+	case ledger.Unknown:
+		return h.Call, failureOf(h.Call)
+	}
+	return h.Call, nil
+}
+
+// Run keeps this process's place among those that share the ledger: it renews its lease, takes up the calls that nobody
+// follows any more, and looks out for what others record. It runs until the context ends, its first round at once.
+func (s *Switchboard) Run(ctx context.Context) {
+	go s.Ledger.Tail(ctx)
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	var renewed time.Time
+	for {
+		now := time.Now()
+		if now.Sub(renewed) >= s.Ledger.Lease()/3 {
+			if err := s.Ledger.Renew(ctx, now); err != nil {
+				s.Log.Error().Err(err).Msg("the lease could not be renewed")
+			} else {
+				renewed = now
+			}
+		}
+		s.takeUp(ctx, now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// takeUp claims orphaned calls. Of one that was being dialed nobody knows whether it happened: it is never dialed again.
+func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
+	var accounts []string
+	for _, p := range s.Providers {
+		accounts = append(accounts, p.Account())
+	}
+	held, err := s.Ledger.Claim(ctx, accounts, now)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Log.Error().Err(err).Msg("calls that nobody follows could not be claimed")
+		}
+		return
+	}
+	for _, h := range held {
+		if h.Dial == ledger.Placed {
+			s.follow(h)
+			continue
+		}
+		why := &phone.Failure{Code: phone.Uncertain, Message: "outdial stopped while it was dialing: the phone may have rung. Do not ask again; ask about this call instead."}
+		if _, err := s.Ledger.Unknown(ctx, h.ID, why); err != nil {
+			s.Log.Error().Err(err).Str("call", h.ID).Msg("an interrupted dial could not be recorded")
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package switchboard
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/outdial/outdial/follow"
+	"github.com/outdial/outdial/guard"
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+	"github.com/rs/zerolog"
+)
+
+// Options of a Switchboard.
+type Options struct {
+	Ledger    *ledger.Ledger
+	Providers []*providers.Provider // those that are configured, and the simulator
+	Missing   []providers.Spec      // those that are not: for errors that say what to set
+	Default   string                // the provider where none is named; empty: by the number's region
+	Region    string                // of national numbers, ISO 3166-1 alpha-2; empty: none
+	Policy    guard.Policy
+	Rehearse  bool // the simulator keeps all rules, not only those on form and type
+	Log       zerolog.Logger
+}
+
+// Switchboard places, follows and answers for calls.
+type Switchboard struct {
+	Options
+	desk *follow.Desk
+
+	life    context.Context // of what goes on without anybody asking: dials, following
+	end     context.CancelFunc
+	dials   sync.WaitGroup
+	follows sync.WaitGroup
+}
+
+// New makes a switchboard. Close ends it.
+func New(o Options) *Switchboard {
+	s := &Switchboard{Options: o, desk: follow.NewDesk()}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Close waits for the dials under way, as long as the context allows, and stops following; what was followed is given up
+// for others, or for the next start.
+func (s *Switchboard) Close(ctx context.Context) error {
+	dialed := make(chan struct{})
+	go func() { s.dials.Wait(); close(dialed) }()
+	var err error
+	select {
+	case <-dialed:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.end()
+	s.follows.Wait()
+	return errors.Join(err, s.Ledger.Leave(context.WithoutCancel(ctx)))
+}
+
+// named gives a configured provider by its name. Errors: invalid, saying what would configure it.
+func (s *Switchboard) named(name string) (*providers.Provider, error) {
+	for _, p := range s.Providers {
+		if p.Name() == name {
+			return p, nil
+		}
+	}
+	for _, spec := range s.Missing {
+		if spec.Name == name {
+			return nil, &phone.Error{Code: phone.Invalid, Reason: "not_configured", Message: spec.Title + " is not configured: " + ToConfigure(spec)}
+		}
+	}
+	return nil, phone.Errorf(phone.Invalid, "There is no provider %q. There are: %s.", name, strings.Join(s.names(), ", "))
+}
+
+// ToConfigure says what would configure a provider, as the end of a sentence.
+func ToConfigure(spec providers.Spec) string {
+	for _, set := range spec.Settings {
+		if set.Required {
+			return "the operator sets " + set.Env + ", with a key from " + spec.KeyFrom + "."
+		}
+	}
+	return "its settings are missing."
+}
+
+func (s *Switchboard) names() []string {
+	var all []string
+	for _, p := range s.Providers {
+		all = append(all, p.Name())
+	}
+	for _, spec := range s.Missing {
+		all = append(all, spec.Name)
+	}
+	return all
+}
+
+// real are the configured providers that ring somebody.
+func (s *Switchboard) real() []*providers.Provider {
+	return slices.DeleteFunc(slices.Clone(s.Providers), func(p *providers.Provider) bool { return p.Spec().Simulated })
+}
+
+// route finds the provider for a number: the one named, else the default, else the configured one that covers the number's
+// region. Without any key that is the simulator; with one the simulator is used only when named.
+func (s *Switchboard) route(n phone.Number, name string) (*providers.Provider, error) {
+	if name == "" {
+		name = s.Default
+	}
+	if name != "" {
+		return s.named(name)
+	}
+	configured := s.real()
+	if len(configured) == 0 {
+		return s.Providers[0], nil
+	}
+	for _, p := range configured {
+		if p.Spec().Covers(n.Region()) {
+			return p, nil
+		}
+	}
+	e := &phone.Error{Code: phone.Refused, Reason: "region_not_allowed"}
+	for _, spec := range s.Missing {
+		if spec.Covers(n.Region()) {
+			e.Message = "No configured provider calls " + orNowhere(n.Region()) + "; " + spec.Title + " would: " + ToConfigure(spec)
+			return nil, e
+		}
+	}
+	e.Message = "No provider calls " + orNowhere(n.Region()) + "."
+	return nil, e
+}
+
+func orNowhere(region string) string {
+	if region == "" || region == "001" {
+		return "numbers of no country"
+	}
+	return region
+}
+
+// home is the region of national numbers: the operator's, else that of the provider that alone can be meant.
+func (s *Switchboard) home(name string) string {
+	if s.Region != "" {
+		return s.Region
+	}
+	if name == "" {
+		name = s.Default
+	}
+	if name != "" {
+		if p, err := s.named(name); err == nil {
+			return p.Spec().Home
+		}
+		return ""
+	}
+	if configured := s.real(); len(configured) == 1 {
+		return configured[0].Spec().Home
+	}
+	return ""
+}
+
+// number reads a number as written. Emergency numbers are refused first, by their digits. Errors: refused, invalid.
+func (s *Switchboard) number(written, provider string) (phone.Number, error) {
+	region := s.home(provider)
+	if r, refused := guard.Emergency(written, region); refused {
+		return phone.Number{}, r.Err()
+	}
+	return phone.ParseNumber(written, region)
+}
+
+func (s *Switchboard) way(p *providers.Provider) guard.Route {
+	return guard.Route{Provider: p.Spec().Title, Regions: p.Spec().Regions, Exempt: p.Spec().Simulated && !s.Rehearse}
+}
+
+// Get gives a call as it stands. Where only a partial record is there, the provider is asked once more.
+// Errors: not_found.
+func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
+	h, err := s.Ledger.Call(ctx, who.Principal, id)
+	if err != nil {
+		return nil, err
+	}
+	if h.Ended() && h.Record == phone.Partial && h.Dial == ledger.Placed {
+		return s.lateRecord(ctx, h), nil
+	}
+	return h.Call, nil
+}
+
+// lateRecord asks once for a record that had not come in time.
+func (s *Switchboard) lateRecord(ctx context.Context, h ledger.Held) *phone.Call {
+	p, ok := s.holding(h.Call)
+	if !ok {
+		return h.Call
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	o, err := p.Lookup(ctx, h.Ref)
+	if err != nil || o.Extent != phone.Whole {
+		return h.Call
+	}
+	claimed, err := s.Ledger.ClaimOne(ctx, h.ID, time.Now())
+	if err != nil || len(claimed) == 0 {
+		return h.Call
+	}
+	late := claimed[0]
+	after := late.Clone()
+	events := late.Observe(o)
+	for _, e := range events {
+		after.Apply(e)
+	}
+	if err := s.Ledger.Append(ctx, after, late.Epoch, events); err != nil {
+		return h.Call
+	}
+	return after
+}
+
+// holding gives the provider of a call if this process holds the account that placed it.
+func (s *Switchboard) holding(c *phone.Call) (*providers.Provider, bool) {
+	p, err := s.named(c.Provider)
+	return p, err == nil && p.Account() == c.Account
+}
+
+// List gives a page of the caller's calls without their conversations, the newest first. Errors: invalid.
+func (s *Switchboard) List(ctx context.Context, who phone.Caller, f ledger.Filter) ([]*phone.Call, string, error) {
+	return s.Ledger.List(ctx, who.Principal, f)
+}
+
+// Number reads a number as the switchboard would to call it. Errors: refused, invalid.
+func (s *Switchboard) Number(written string) (phone.Number, error) { return s.number(written, "") }
