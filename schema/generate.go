@@ -1,0 +1,111 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+// Input is the JSON schema of a tool's arguments. It knows every argument and takes no other.
+func Input[T any]() (json.RawMessage, error) {
+	s, err := of[T]()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(s)
+}
+
+// Output is the JSON schema of a tool's structured result. A failure must fit it too, since clients check it even when
+// isError is set and throw the message away if it does not: so nothing is required at its top and nothing forbidden, and
+// a failure's fields stand beside the result's.
+func Output[T any]() (json.RawMessage, error) {
+	s, err := of[T]()
+	if err != nil {
+		return nil, err
+	}
+	failure, err := of[Error]()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range failure.PropertyOrder {
+		if _, has := s.Properties[name]; !has {
+			s.Properties[name] = failure.Properties[name]
+			s.PropertyOrder = append(s.PropertyOrder, name)
+		}
+	}
+	s.Required, s.AdditionalProperties = nil, nil
+	return json.Marshal(s)
+}
+
+func of[T any]() (*jsonschema.Schema, error) {
+	s, err := jsonschema.For[T](nil)
+	if err != nil {
+		return nil, err
+	}
+	return s, refine(s, reflect.TypeFor[T]())
+}
+
+// refine adds what the library does not know: no field is ever null, and the bounds that stand in tags.
+func refine(s *jsonschema.Schema, t reflect.Type) error {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		if s.Items != nil {
+			s = s.Items
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			if err := refine(s, f.Type); err != nil {
+				return err
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		p := s.Properties[name]
+		if p == nil {
+			return fmt.Errorf("%s.%s has no property %q", t.Name(), f.Name, name)
+		}
+		if len(p.Types) == 2 && p.Types[0] == "null" {
+			p.Type, p.Types = p.Types[1], nil
+		}
+		if err := bound(p, f.Tag); err != nil {
+			return fmt.Errorf("%s.%s: %w", t.Name(), f.Name, err)
+		}
+		if err := refine(p, f.Type); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func bound(p *jsonschema.Schema, tag reflect.StructTag) error {
+	for name, set := range map[string]func(n int){
+		"min":      func(n int) { f := float64(n); p.Minimum = &f },
+		"max":      func(n int) { f := float64(n); p.Maximum = &f },
+		"maxlen":   func(n int) { p.MaxLength = &n },
+		"minitems": func(n int) { p.MinItems = &n },
+		"maxitems": func(n int) { p.MaxItems = &n },
+	} {
+		if v, ok := tag.Lookup(name); ok {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				return err
+			}
+			set(n)
+		}
+	}
+	if v, ok := tag.Lookup("enum"); ok {
+		for _, one := range strings.Split(v, ",") {
+			p.Enum = append(p.Enum, one)
+		}
+	}
+	return nil
+}
