@@ -72,8 +72,8 @@ func (m *Money) UnmarshalText(b []byte) error {
 
 // Cost is what a call cost. Estimated says that it was reckoned here from a published price and not told by the service.
 type Cost struct {
-	Money
-	Estimated bool
+	Money     Money `json:"money"`
+	Estimated bool  `json:"estimated,omitempty"`
 }
 
 // Balance is what an account has left. A service without prepaid credit tells usage alone.

@@ -19,8 +19,9 @@ type Spec struct {
 	Simulated bool     // it rings nobody
 	KeyFrom   string   // where a key is to be had
 	Settings  []Setting
-	Options   []Option // what create_call's provider_options take
-	Voices    []Choice // a fixed list of voices, where there is one
+	Options   []Option    // what create_call's provider_options take
+	Voices    []Choice    // a fixed list of voices, where there is one
+	PerMinute phone.Money // the published price of a started minute; zero where none is published
 	Pace      Pace
 	Open      func(Config) (Driver, error) // does no network I/O
 }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/schema"
+	"github.com/outdial/outdial/tools"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) printLine(s string) { fmt.Fprintln(p.out, s) }
+
+func (p *program) list() *cobra.Command {
+	var status, to, cursor string
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List calls, the newest first",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 1 || limit > 200 {
+				return &usageError{fmt.Errorf("--limit must be from 1 to 200")}
+			}
+			if status != "" && !phone.Status(status).Valid() {
+				return &usageError{fmt.Errorf("--status: there is no state %q", status)}
+			}
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			f := ledger.Filter{Status: phone.Status(status), Provider: p.chosen(), Limit: limit, Cursor: cursor}
+			if to != "" {
+				if f.To, err = o.board.Number(to); err != nil {
+					return err
+				}
+			}
+			calls, next, err := o.board.List(c.Context(), phone.Local(), f)
+			if err != nil {
+				return err
+			}
+			if p.json {
+				w := schema.Calls{Calls: []schema.Call{}, NextCursor: next}
+				for _, one := range calls {
+					w.Calls = append(w.Calls, schema.FromCall(one))
+				}
+				return p.printJSON(w)
+			}
+			for _, one := range calls {
+				fmt.Fprintf(p.out, "%s  ", one.CreatedAt.Local().Format("2006-01-02 15:04:05"))
+				told(p.out, one)
+			}
+			if next != "" {
+				fmt.Fprintf(p.out, "more: --cursor %s\n", next)
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&status, "status", "", "only calls in this state")
+	f.StringVar(&to, "to", "", "only calls to this number")
+	f.IntVar(&limit, "limit", 50, "how many at most, 1 to 200")
+	f.StringVar(&cursor, "cursor", "", "go on where the page before ended")
+	return c
+}
+
+func (p *program) cancel() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cancel CALL_ID",
+		Short: "Hang a call up, or take it out of the provider's queue",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			call, err := o.board.Hangup(c.Context(), phone.Local(), args[0])
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.printJSON(schema.FromCallSince(call, 0))
+			}
+			told(p.out, call)
+			return nil
+		},
+	}
+}
+
+func (p *program) balance() *cobra.Command {
+	return &cobra.Command{
+		Use:   "balance",
+		Short: "Print what is left on the providers' accounts",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			all, err := o.board.Balances(c.Context(), p.chosen())
+			if err != nil {
+				return err
+			}
+			w := tools.BalancesOf(all)
+			if p.json {
+				return p.printJSON(w)
+			}
+			for _, b := range w.Balances {
+				said := strings.TrimSpace(b.Currency + " " + b.Amount)
+				for _, s := range []string{b.Usage, b.Note} {
+					if said == "" {
+						said = s
+					}
+				}
+				fmt.Fprintf(p.out, "%s: %s\n", b.Provider, plain(said))
+			}
+			return nil
+		},
+	}
+}
+
+func (p *program) check() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check NUMBER",
+		Short: "Say what is known of a number and whether it may be called; calls nobody",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			checked, err := o.board.Check(args[0], p.chosen())
+			if err != nil {
+				return err
+			}
+			return p.tellNumber(tools.CheckedOf(checked))
+		},
+	}
+}
+
+// tellNumber prints what is known of a number; one that may not be called is a failure.
+func (p *program) tellNumber(n schema.Number) error {
+	if p.json {
+		if err := p.printJSON(n); err != nil {
+			return err
+		}
+	} else {
+		p.numberLines(n)
+	}
+	if !n.Allowed {
+		return errSilent
+	}
+	return nil
+}
+
+func (p *program) numberLines(n schema.Number) {
+	if n.Valid {
+		fmt.Fprintf(p.out, "%s  %s, %s", n.E164, n.Region, strings.ToLower(n.Type))
+		if n.LocalTime != "" {
+			fmt.Fprintf(p.out, ", %s there (%s)", n.LocalTime[11:16], strings.Join(n.TimeZones, ", "))
+		}
+		fmt.Fprintln(p.out)
+	}
+	if n.Allowed {
+		fmt.Fprintf(p.out, "may be called, by %s", n.Provider)
+		if e := n.EstimatedPerMinute; e != nil {
+			fmt.Fprintf(p.out, " at about %s %s a minute", e.Currency, e.Amount)
+		}
+		fmt.Fprintln(p.out)
+	}
+	for _, r := range n.Refusals {
+		fmt.Fprintf(p.out, "may not be called: %s (%s)\n", r.Message, r.Code)
+	}
+}
+
+func (p *program) providers() *cobra.Command {
+	return &cobra.Command{
+		Use:   "providers",
+		Short: "List the telephone services: where each calls and what it can do",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			w := tools.ServicesOf(o.board.Services(c.Context()))
+			if p.json {
+				return p.printJSON(w)
+			}
+			t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+			for _, v := range w.Providers {
+				state := "configured"
+				if !v.Configured {
+					state = v.Note
+				}
+				where := strings.Join(v.Regions, ",")
+				if where == "" {
+					where = "everywhere"
+				}
+				if v.Simulated {
+					where += ", simulated"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", v.Name, where, strings.Join(v.Capabilities, " "), state)
+			}
+			return t.Flush()
+		},
+	}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/schema"
+	"github.com/outdial/outdial/switchboard"
+	"github.com/outdial/outdial/tools"
+	"github.com/spf13/cobra"
+)
+
+// wish are the flags that say how a call is to be made.
+type wish struct {
+	language, voice, agent, caller string
+	options, key, repeatOf         string
+	longest                        time.Duration
+}
+
+func (w *wish) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&w.language, "language", "", "language of the call, such as zh or en-US")
+	f.StringVar(&w.voice, "voice", "", "a voice of the provider's")
+	f.StringVar(&w.agent, "agent-name", "", "how the agent on the line calls itself")
+	f.StringVar(&w.caller, "caller-name", "", "on whose behalf it calls")
+	f.DurationVar(&w.longest, "max-duration", 0, "the call's greatest length")
+	f.StringVar(&w.options, "options", "", "the provider's own options, a JSON object")
+	f.StringVar(&w.key, "idempotency-key", "", "names this wish: the same key is the same call")
+	f.StringVar(&w.repeatOf, "repeat-of", "", "the id of an earlier call that is repeated on purpose")
+}
+
+func (w *wish) request(to, task string) (switchboard.Request, error) {
+	q := switchboard.Request{To: to, Task: task, Key: w.key, RepeatOf: w.repeatOf, Order: phone.Order{
+		Language: w.language, Voice: w.voice, AgentName: w.agent, CallerName: w.caller, MaxDuration: w.longest,
+	}}
+	if w.options != "" {
+		if err := json.Unmarshal([]byte(w.options), &q.Order.Options); err != nil {
+			return q, &usageError{fmt.Errorf("--options is not a JSON object: %w", err)}
+		}
+	}
+	return q, nil
+}
+
+func (p *program) call() *cobra.Command {
+	var w wish
+	var wait, dry bool
+	c := &cobra.Command{
+		Use:   "call NUMBER[,NUMBER…] TASK",
+		Short: "Place a call, or one to each of several numbers",
+		Example: "  outdial call +12025550100 'Ask for the opening hours' --wait\n" +
+			"  outdial call 13800138000,13900139000 '通知：明天上午九点开会'",
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			q, err := w.request(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			q.Provider = p.chosen()
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			switch numbers := strings.Split(args[0], ","); {
+			case dry:
+				return p.dryRun(o.board, q)
+			case len(numbers) > 1:
+				var b switchboard.Batch
+				for _, n := range numbers {
+					b.Recipients = append(b.Recipients, switchboard.Recipient{To: strings.TrimSpace(n)})
+				}
+				b.Request = q
+				return p.place(c.Context(), o.board, b, wait)
+			}
+			return p.placeOne(c.Context(), o.board, q, wait)
+		},
+	}
+	w.flags(c)
+	c.Flags().BoolVar(&wait, "wait", false, "print what is said until the call is over")
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what would refuse the call, and call nobody")
+	return c
+}
+
+func (p *program) placeOne(ctx context.Context, board *switchboard.Switchboard, q switchboard.Request, wait bool) error {
+	l := p.live()
+	l.now("dialing")
+	placed, err := board.Place(ctx, phone.Local(), q)
+	l.end()
+	if err != nil {
+		return err
+	}
+	if !p.json {
+		if placed.Replayed {
+			fmt.Fprintln(p.out, "The same request has placed this call already; nobody was called again.")
+		}
+		told(p.out, placed.Call)
+	}
+	if wait {
+		if err := p.hear(ctx, board, placed.Call.ID, 0); err != nil {
+			return err
+		}
+	} else if p.json {
+		w := schema.FromCallSince(placed.Call, 0)
+		w.Replayed = placed.Replayed
+		return p.printJSON(w)
+	}
+	return nil
+}
+
+func (p *program) place(ctx context.Context, board *switchboard.Switchboard, b switchboard.Batch, wait bool) error {
+	l := p.live()
+	l.now(fmt.Sprintf("calling %d", len(b.Recipients)))
+	id, items, err := board.PlaceBatch(ctx, phone.Local(), b)
+	l.end()
+	if err != nil {
+		return err
+	}
+	w := tools.BatchOf(id, items, b.Request.Task)
+	if p.json {
+		if err := p.printJSON(w); err != nil {
+			return err
+		}
+	} else {
+		p.tellBatch(w, items)
+	}
+	for _, i := range items {
+		if wait && i.Err == nil {
+			if err := p.hear(ctx, board, i.Placement.Call.ID, 0); err != nil {
+				return err
+			}
+		}
+	}
+	if w.Refused+w.Failed > 0 {
+		return errSilent
+	}
+	return nil
+}
+
+func (p *program) tellBatch(w schema.Batch, items []switchboard.BatchItem) {
+	for _, i := range items {
+		switch {
+		case i.Err != nil:
+			fmt.Fprintf(p.out, "%s: not called: %s (%s)\n", i.Recipient.To, i.Err.Message, i.Err.Code)
+		default:
+			told(p.out, i.Placement.Call)
+		}
+	}
+	fmt.Fprintf(p.out, "%s: %d placed, %d refused, %d failed\n", w.BatchID, w.Placed, w.Refused, w.Failed)
+}
+
+func (p *program) dryRun(board *switchboard.Switchboard, q switchboard.Request) error {
+	checked, err := board.DryRun(q)
+	if err != nil {
+		return err
+	}
+	return p.tellNumber(tools.CheckedOf(checked))
+}
+
+func (p *program) batch() *cobra.Command {
+	var w wish
+	var wait bool
+	c := &cobra.Command{
+		Use:   "batch FILE",
+		Short: "Call the recipients in a JSON file, as create_batch takes it; - is standard input",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := p.readBatch(args[0], &w)
+			if err != nil {
+				return err
+			}
+			o, err := p.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			return p.place(c.Context(), o.board, b, wait)
+		},
+	}
+	w.flags(c)
+	c.Flags().BoolVar(&wait, "wait", false, "print what is said in each call until it is over")
+	return c
+}
+
+// readBatch reads create_batch's arguments from a file; flags fill in what it leaves out.
+func (p *program) readBatch(path string, w *wish) (switchboard.Batch, error) {
+	in := p.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return switchboard.Batch{}, phone.Errorf(phone.Invalid, "%v", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	d := json.NewDecoder(in)
+	d.DisallowUnknownFields()
+	var args schema.CreateBatch
+	if err := d.Decode(&args); err != nil {
+		return switchboard.Batch{}, phone.Errorf(phone.Invalid, "%s is not a batch as create_batch takes it: %v", path, err)
+	}
+	q, err := w.request("", args.Task)
+	if err != nil {
+		return switchboard.Batch{}, err
+	}
+	fill := func(flag *string, file string) {
+		if *flag == "" {
+			*flag = file
+		}
+	}
+	q.Provider = p.chosen()
+	fill(&q.Provider, args.Provider)
+	fill(&q.Key, args.IdempotencyKey)
+	fill(&q.RepeatOf, args.RepeatOf)
+	fill(&q.Order.Language, args.Language)
+	fill(&q.Order.Voice, args.Voice)
+	fill(&q.Order.AgentName, args.AgentName)
+	fill(&q.Order.CallerName, args.CallerName)
+	if q.Order.MaxDuration == 0 {
+		q.Order.MaxDuration = time.Duration(args.MaxDuration) * time.Second
+	}
+	if q.Order.Options == nil {
+		q.Order.Options = args.Options
+	}
+	b := switchboard.Batch{Request: q}
+	for _, r := range args.Recipients {
+		b.Recipients = append(b.Recipients, switchboard.Recipient{To: r.To, Variables: r.Variables})
+	}
+	return b, nil
+}

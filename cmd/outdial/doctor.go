@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/switchboard"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what is set and where it comes from, and whether the ledger and the providers answer",
+		RunE: func(c *cobra.Command, _ []string) error {
+			values, log, err := p.configure()
+			if err != nil {
+				return err
+			}
+			report := diagnosis{Settings: settingLines(values), Ledger: ledgerHealth(c.Context(), valueOf(values, "", "database"))}
+			o, err := boardOptions(values, log)
+			if err != nil {
+				report.Problems = append(report.Problems, phone.AsError(err).Message)
+			}
+			for _, one := range o.Providers {
+				report.Providers = append(report.Providers, examine(c.Context(), one))
+			}
+			for _, spec := range o.Missing {
+				report.Providers = append(report.Providers, health{Provider: spec.Name, Note: "not configured: " + switchboard.ToConfigure(spec), OK: true})
+			}
+			if p.json {
+				err = p.printJSON(report)
+			} else {
+				err = report.print(p)
+			}
+			if err == nil && !report.ok() {
+				err = errSilent
+			}
+			return err
+		},
+	}
+}
+
+// diagnosis is what doctor finds.
+type diagnosis struct {
+	Settings  []settingLine `json:"settings"`
+	Ledger    health        `json:"ledger"`
+	Providers []health      `json:"providers"`
+	Problems  []string      `json:"problems,omitempty"`
+}
+
+// settingLine is one setting; of a secret only whether it is there.
+type settingLine struct {
+	Name  string `json:"name"`
+	Env   string `json:"env"`
+	Value string `json:"value"`
+	From  string `json:"from"`
+}
+
+// health is how one part does.
+type health struct {
+	Provider   string    `json:"provider,omitempty"`
+	Configured bool      `json:"configured"`
+	OK         bool      `json:"ok"`
+	Protocol   *protocol `json:"protocol,omitempty"`
+	Balance    string    `json:"balance,omitempty"`
+	Note       string    `json:"note,omitempty"`
+}
+
+func (d diagnosis) ok() bool {
+	for _, h := range append([]health{d.Ledger}, d.Providers...) {
+		if !h.OK {
+			return false
+		}
+	}
+	return len(d.Problems) == 0
+}
+
+func settingLines(values []value) []settingLine {
+	var all []settingLine
+	for _, v := range values {
+		line := settingLine{Name: key(v.Owner, v.Name), Env: v.Env, Value: v.Value, From: v.From}
+		switch {
+		case v.Value == "":
+			line.Value, line.From = "-", "not set"
+		case v.Secret:
+			line.Value = "present"
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+func ledgerHealth(ctx context.Context, database string) health {
+	l, err := ledger.Open(ctx, database, ledger.Options{})
+	if err == nil {
+		err = l.Ready(ctx)
+		_ = l.Close()
+	}
+	if err != nil {
+		return health{Note: phone.AsError(err).Message, Configured: true}
+	}
+	return health{OK: true, Configured: true, Note: "opens and can be written"}
+}
+
+// examine asks a provider for its version and its balance, which shows whether it is reached and takes the key.
+func examine(ctx context.Context, one *providers.Provider) health {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	h := health{Provider: one.Name(), Configured: true, OK: true}
+	if v, ok := protocolOf(ctx, one); ok {
+		h.Protocol, h.OK = &v, v.Matches
+	}
+	b, err := one.Balance(ctx)
+	switch {
+	case phone.CodeOf(err) == phone.Unsupported:
+	case err != nil:
+		h.OK, h.Note = false, phone.AsError(err).Message
+	case b.Amount != nil:
+		h.Balance = b.Amount.String()
+	default:
+		h.Balance = b.Usage
+	}
+	return h
+}
+
+func (d diagnosis) print(p *program) error {
+	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, s := range d.Settings {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Env, s.Value, s.From)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "\n%s ledger: %s\n", mark(d.Ledger.OK), d.Ledger.Note)
+	for _, h := range d.Providers {
+		var said []string
+		if h.Protocol != nil {
+			said = append(said, strings.TrimPrefix(h.Protocol.String(), h.Provider+": "))
+		}
+		for _, s := range []string{h.Balance, h.Note} {
+			if s != "" {
+				said = append(said, plain(s))
+			}
+		}
+		if len(said) == 0 {
+			said = append(said, "ready")
+		}
+		sign := mark(h.OK)
+		if !h.Configured {
+			sign = "-"
+		}
+		fmt.Fprintf(p.out, "%s %s: %s\n", sign, h.Provider, strings.Join(said, "; "))
+	}
+	for _, s := range d.Problems {
+		fmt.Fprintf(p.out, "%s %s\n", mark(false), s)
+	}
+	return nil
+}
+
+func mark(ok bool) string {
+	if ok {
+		return "✓"
+	}
+	return "✗"
+}

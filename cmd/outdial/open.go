@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/outdial/outdial/guard"
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/providers/all"
+	"github.com/outdial/outdial/switchboard"
+	"github.com/rs/zerolog"
+)
+
+// opened is the program put together.
+type opened struct {
+	values []value
+	board  *switchboard.Switchboard
+	ledger *ledger.Ledger
+	log    zerolog.Logger
+	close  func()
+}
+
+// value gives a general setting.
+func (o opened) value(name string) string { return valueOf(o.values, "", name) }
+
+func valueOf(values []value, owner, name string) string {
+	for _, v := range values {
+		if v.Owner == owner && v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// open reads the settings, opens the ledger and the configured providers, and starts the switchboard's rounds. close ends
+// all of it in order.
+func (p *program) open(ctx context.Context) (opened, error) {
+	values, log, err := p.configure()
+	if err != nil {
+		return opened{}, err
+	}
+	return p.start(ctx, values, log)
+}
+
+// configure reads the settings and says on stderr what looks like one and is none.
+func (p *program) configure() ([]value, zerolog.Logger, error) {
+	if err := p.settings.load(); err != nil {
+		return nil, zerolog.Nop(), err
+	}
+	values, err := p.settings.resolve()
+	if err != nil {
+		return nil, zerolog.Nop(), err
+	}
+	level, err := zerolog.ParseLevel(valueOf(values, "", "log_level"))
+	if err != nil || level == zerolog.NoLevel {
+		return nil, zerolog.Nop(), phone.Errorf(phone.Invalid, "OUTDIAL_LOG_LEVEL must be debug, info, warn or error.")
+	}
+	log := zerolog.New(p.errs).Level(level).With().Timestamp().Logger()
+	for _, k := range p.settings.strangers() {
+		log.Warn().Str("variable", k).Msg("no setting of this version has this name")
+	}
+	return values, log, nil
+}
+
+func (p *program) start(ctx context.Context, values []value, log zerolog.Logger) (opened, error) {
+	o, err := boardOptions(values, log)
+	if err != nil {
+		return opened{}, err
+	}
+	database := valueOf(values, "", "database")
+	if database == "" {
+		return opened{}, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
+	}
+	if o.Ledger, err = ledger.Open(ctx, database, ledger.Options{}); err != nil {
+		return opened{}, err
+	}
+	board := switchboard.New(o)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var rounds sync.WaitGroup
+	rounds.Go(func() { board.Run(running) })
+	return opened{
+		values: values, board: board, ledger: o.Ledger, log: log,
+		close: func() {
+			stop()
+			rounds.Wait()
+			ending, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+			defer cancel()
+			if err := board.Close(ending); err != nil {
+				log.Warn().Err(err).Msg("not everything ended in time")
+			}
+			if err := o.Ledger.Close(); err != nil {
+				log.Warn().Err(err).Msg("the ledger did not close cleanly")
+			}
+		},
+	}, nil
+}
+
+// boardOptions opens the providers that are configured and reads the policy. Errors: invalid.
+func boardOptions(values []value, log zerolog.Logger) (switchboard.Options, error) {
+	o := switchboard.Options{
+		Default: valueOf(values, "", "provider"), Region: strings.ToUpper(valueOf(values, "", "region")), Log: log,
+		Policy: guard.Policy{Regions: list(strings.ToUpper(valueOf(values, "", "regions")))},
+	}
+	switch valueOf(values, "", "simulator_guard") {
+	case "form":
+	case "full":
+		o.Rehearse = true
+	default:
+		return o, phone.Errorf(phone.Invalid, "OUTDIAL_SIMULATOR_GUARD must be form or full.")
+	}
+	for _, r := range append(slices.Clone(o.Policy.Regions), o.Region) {
+		if r != "" && !guard.IsRegion(r) {
+			return o, phone.Errorf(phone.Invalid, "%q is not a region such as CN or US (OUTDIAL_REGION, OUTDIAL_REGIONS).", r)
+		}
+	}
+	for _, spec := range all.Specs() {
+		config, ok := configOf(values, spec)
+		if !ok {
+			o.Missing = append(o.Missing, spec)
+			continue
+		}
+		d, err := spec.Open(config)
+		if err != nil {
+			return o, err
+		}
+		o.Providers = append(o.Providers, providers.New(spec, d, providers.Options{Account: account(values, spec), Log: log}))
+	}
+	if o.Default != "" && !slices.ContainsFunc(all.Specs(), func(s providers.Spec) bool { return s.Name == o.Default }) {
+		return o, phone.Errorf(phone.Invalid, "OUTDIAL_PROVIDER: there is no provider %q.", o.Default)
+	}
+	return o, nil
+}
+
+// configOf are the values of a provider's settings; false if one that it needs is missing.
+func configOf(values []value, spec providers.Spec) (providers.Config, bool) {
+	c := providers.Config{}
+	for _, set := range spec.Settings {
+		v := valueOf(values, spec.Name, set.Name)
+		if set.Required && v == "" {
+			return nil, false
+		}
+		c[set.Name] = v
+	}
+	return c, true
+}
+
+// account is a fingerprint of the secrets that a provider is opened with: it tells one account from another and gives
+// nothing away.
+func account(values []value, spec providers.Spec) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "outdial account %s", spec.Name)
+	for _, v := range values {
+		if v.Owner == spec.Name && v.Required {
+			fmt.Fprintf(h, "\n%s", v.Value)
+		}
+	}
+	return spec.Name + ":" + hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

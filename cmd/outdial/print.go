@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/schema"
+	"golang.org/x/term"
+)
+
+func (p *program) printJSON(v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func errorJSON(e *phone.Error) map[string]schema.Error {
+	return map[string]schema.Error{"error": schema.FromError(e)}
+}
+
+// plain keeps words of others on their line and their control characters off the terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// spoken is a turn as a line: the agent's and the callee's mark, then the words.
+func spoken(role phone.Role, text string) string {
+	if role == phone.Agent {
+		return "🤖 " + plain(text)
+	}
+	return "👤 " + plain(text)
+}
+
+// told is a call in a few lines.
+func told(w io.Writer, c *phone.Call) {
+	simulated := ""
+	if c.Simulated {
+		simulated = " (simulated: nobody's phone rings)"
+	}
+	fmt.Fprintf(w, "%s  %s via %s%s: %s\n", c.ID, c.Order.To.E164(), c.Provider, simulated, standing(c))
+}
+
+// standing is how a call stands, in a phrase.
+func standing(c *phone.Call) string {
+	if !c.Ended() {
+		return string(c.Status)
+	}
+	s := "ended, " + string(c.Outcome)
+	if c.Duration != nil {
+		s += fmt.Sprintf(", %d s", int(c.Duration.Round(time.Second).Seconds()))
+	}
+	if c.Cost != nil {
+		s += ", " + c.Cost.Money.String()
+		if c.Cost.Estimated {
+			s += " (estimated)"
+		}
+	}
+	if c.Record != phone.Complete {
+		s += ", record " + string(c.Record)
+	}
+	if c.Failure != nil {
+		s += ": " + c.Failure.Message
+	}
+	return s
+}
+
+// live prints lines while something goes on. On a terminal it shows beside them how long it has gone on; piped, nothing.
+type live struct {
+	mu    sync.Mutex
+	out   io.Writer
+	clock io.Writer // nil where nobody looks
+	what  string
+	began time.Time
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+func (p *program) live() *live {
+	l := &live{out: p.out, began: time.Now(), stop: make(chan struct{})}
+	if f, ok := p.errs.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !p.json {
+		l.clock = f
+		l.done.Go(l.run)
+	}
+	return l
+}
+
+func (l *live) run() {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		l.mu.Lock()
+		fmt.Fprintf(l.clock, "\r\x1b[K%c %s %d s", []rune("⠋⠙⠸⠴⠦⠇")[i%6], l.what, int(time.Since(l.began).Seconds()))
+		l.mu.Unlock()
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// now says what is waited for.
+func (l *live) now(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.what = what
+}
+
+func (l *live) print(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clear()
+	fmt.Fprintln(l.out, line)
+}
+
+func (l *live) clear() {
+	if l.clock != nil {
+		fmt.Fprint(l.clock, "\r\x1b[K")
+	}
+}
+
+func (l *live) end() {
+	close(l.stop)
+	l.done.Wait()
+	l.clear()
+}

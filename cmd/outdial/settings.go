@@ -1,0 +1,279 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/providers/all"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/pflag"
+)
+
+// settings are where values come from. A flag goes before the environment, the environment before outdial.toml, and that
+// before the default.
+type settings struct {
+	env  map[string]string
+	file string // outdial.toml, if a flag names one
+	used *pflag.FlagSet
+	toml map[string]any
+	at   string // where outdial.toml was found
+}
+
+func settingsFrom(env []string) *settings {
+	s := &settings{env: map[string]string{}}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		s.env[k] = v
+	}
+	return s
+}
+
+// general are the settings that belong to no provider. Guard settings keep the names that docs/policy gives them.
+func general() []providers.Setting {
+	return []providers.Setting{
+		{Name: "database", Env: "OUTDIAL_DATABASE", Help: "where calls are kept: sqlite: and a path"},
+		{Name: "provider", Env: "OUTDIAL_PROVIDER", Help: "the provider where none is named; by default the configured one that covers the number"},
+		{Name: "region", Env: "OUTDIAL_REGION", Help: "whose national numbers are meant, such as CN or US; by default only E.164 numbers are taken"},
+		{Name: "regions", Env: "OUTDIAL_REGIONS", Help: "the only regions that may be called, such as CN,US,CA; by default all that the provider covers"},
+		{Name: "simulator_guard", Env: "OUTDIAL_SIMULATOR_GUARD", Default: "form", Help: "form: the simulator keeps only the rules on a number's form and type; full: all of them"},
+		{Name: "addr", Env: "OUTDIAL_ADDR", Default: "127.0.0.1:8757", Help: "where outdial http listens; loopback only"},
+		{Name: "log_level", Env: "OUTDIAL_LOG_LEVEL", Default: "warn", Help: "what goes to stderr: debug, info, warn or error"},
+	}
+}
+
+// value is one setting as it stands.
+type value struct {
+	providers.Setting
+	Owner string // the provider that it belongs to; empty for a general one
+	Value string
+	From  string // where it comes from; empty if it is not set
+}
+
+// key is the setting's name in outdial.toml, with its table.
+func key(owner, name string) string {
+	if owner == "" {
+		return name
+	}
+	return owner + "." + name
+}
+
+// flags adds a flag for each setting that is no secret: what stands in an argument every user of the machine can read.
+func (s *settings) flags(f *pflag.FlagSet) {
+	s.used = f
+	f.StringVar(&s.file, "config", "", "the settings file (default outdial/outdial.toml in the user's configuration directory)")
+	each(func(owner string, set providers.Setting) {
+		if set.Secret {
+			return
+		}
+		name := strings.ReplaceAll(strings.ReplaceAll(key(owner, set.Name), ".", "-"), "_", "-")
+		f.String(name, "", set.Help+" ["+set.Env+"]")
+	})
+}
+
+// each goes over all settings, the general ones first.
+func each(do func(owner string, s providers.Setting)) {
+	for _, s := range general() {
+		do("", s)
+	}
+	for _, spec := range all.Specs() {
+		for _, s := range spec.Settings {
+			do(spec.Name, s)
+		}
+	}
+}
+
+// load reads outdial.toml. Errors: invalid, with what is wrong and where.
+func (s *settings) load() error {
+	path := s.file
+	if path == "" {
+		dir := s.configDir()
+		if dir == "" {
+			return nil
+		}
+		path = filepath.Join(dir, "outdial", "outdial.toml")
+	}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && s.file == "" {
+		return nil
+	}
+	if err != nil {
+		return phone.Errorf(phone.Invalid, "%s cannot be read: %v", path, err)
+	}
+	if err := toml.Unmarshal(raw, &s.toml); err != nil {
+		return phone.Errorf(phone.Invalid, "%s is not TOML: %v", path, err)
+	}
+	s.at = path
+	known := map[string]bool{}
+	each(func(owner string, set providers.Setting) { known[key(owner, set.Name)] = true })
+	for k, v := range s.toml {
+		table, isTable := v.(map[string]any)
+		if !isTable && !known[k] {
+			return phone.Errorf(phone.Invalid, "%s: there is no setting %q. There are: %s.", path, k, strings.Join(sorted(known), ", "))
+		}
+		for name := range table {
+			if !known[k+"."+name] {
+				return phone.Errorf(phone.Invalid, "%s: there is no setting %q in [%s]. There are: %s.", path, name, k, strings.Join(sorted(known), ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// strangers are the variables that look like settings of ours and are none.
+func (s *settings) strangers() []string {
+	known := map[string]bool{}
+	each(func(_ string, set providers.Setting) { known[set.Env], known[set.Env+"_FILE"] = true, set.Secret })
+	var all []string
+	for k := range s.env {
+		if strings.HasPrefix(k, "OUTDIAL_") && !known[k] {
+			all = append(all, k)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// resolve gives every setting as it stands. Errors: invalid.
+func (s *settings) resolve() ([]value, error) {
+	var all []value
+	var failed error
+	each(func(owner string, set providers.Setting) {
+		v, err := s.find(owner, set)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		all = append(all, v)
+	})
+	return all, failed
+}
+
+func (s *settings) find(owner string, set providers.Setting) (value, error) {
+	v := value{Setting: set, Owner: owner}
+	k := key(owner, set.Name)
+	flagName := strings.ReplaceAll(strings.ReplaceAll(k, ".", "-"), "_", "-")
+	if f := s.used.Lookup(flagName); f != nil && f.Changed {
+		v.Value, v.From = f.Value.String(), "--"+flagName
+		return v, nil
+	}
+	if e := s.env[set.Env]; e != "" {
+		v.Value, v.From = e, set.Env
+		return v, nil
+	}
+	if path := s.env[set.Env+"_FILE"]; set.Secret && path != "" {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return v, phone.Errorf(phone.Invalid, "%s_FILE: %v", set.Env, err)
+		}
+		v.Value, v.From = strings.TrimSpace(string(raw)), set.Env+"_FILE"
+		return v, nil
+	}
+	if in, ok := s.inFile(owner, set.Name); ok {
+		v.Value, v.From = in, s.at
+		return v, nil
+	}
+	if set.Elsewhere != nil {
+		found, place, err := set.Elsewhere(s.home())
+		if err != nil {
+			return v, err
+		}
+		if found != "" {
+			v.Value, v.From = found, place
+			return v, nil
+		}
+	}
+	v.Value = set.Default
+	if owner == "" && set.Name == "database" {
+		v.Value = s.defaultDatabase()
+	}
+	if v.Value != "" {
+		v.From = "default"
+	}
+	return v, nil
+}
+
+func (s *settings) inFile(owner, name string) (string, bool) {
+	table := s.toml
+	if owner != "" {
+		table, _ = s.toml[owner].(map[string]any)
+	}
+	v, ok := table[name]
+	if !ok {
+		return "", false
+	}
+	if list, ok := v.([]any); ok {
+		parts := make([]string, len(list))
+		for i, one := range list {
+			parts[i] = fmt.Sprint(one)
+		}
+		return strings.Join(parts, ","), true
+	}
+	return fmt.Sprint(v), true
+}
+
+func (s *settings) home() string {
+	if h := s.env["HOME"]; h != "" {
+		return h
+	}
+	return s.env["USERPROFILE"]
+}
+
+func (s *settings) configDir() string {
+	if d := s.env["XDG_CONFIG_HOME"]; d != "" {
+		return d
+	}
+	switch {
+	case runtime.GOOS == "windows":
+		return s.env["AppData"]
+	case s.home() == "":
+		return ""
+	case runtime.GOOS == "darwin":
+		return filepath.Join(s.home(), "Library", "Application Support")
+	}
+	return filepath.Join(s.home(), ".config")
+}
+
+// defaultDatabase lies in the user's state directory; empty if there is none.
+func (s *settings) defaultDatabase() string {
+	dir := s.env["XDG_STATE_HOME"]
+	switch {
+	case dir != "":
+	case runtime.GOOS == "windows":
+		dir = s.env["LocalAppData"]
+	case s.home() == "":
+	case runtime.GOOS == "darwin":
+		dir = filepath.Join(s.home(), "Library", "Application Support")
+	default:
+		dir = filepath.Join(s.home(), ".local", "state")
+	}
+	if dir == "" {
+		return ""
+	}
+	return "sqlite:" + filepath.Join(dir, "outdial", "outdial.db")
+}
+
+func sorted(m map[string]bool) []string {
+	var all []string
+	for k, v := range m {
+		if v {
+			all = append(all, k)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// chosen is the provider that --provider names; empty where only the settings name a default.
+func (p *program) chosen() string {
+	if f := p.settings.used.Lookup("provider"); f != nil && f.Changed {
+		return f.Value.String()
+	}
+	return ""
+}
