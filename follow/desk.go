@@ -150,9 +150,9 @@ type Line struct {
 	changed chan struct{} // closed at the next event
 }
 
-// mirror reads along for those who hold the line, unless it is followed here.
+// mirror reads along for those who hold the line, unless it is followed here or over.
 func (l *Line) mirror() {
-	if l.followed || l.holders == 0 || l.stop != nil {
+	if _, over, _ := l.Since(0); over || l.followed || l.holders == 0 || l.stop != nil {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -22,6 +22,7 @@ type Ledger struct {
 	jobs        chan job
 	closing     chan struct{}
 	stopped     sync.WaitGroup
+	once        sync.Once // closes
 	process     string
 	lease       time.Duration
 	secret      []byte
@@ -64,14 +65,17 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// Close gives up this process's calls and ends the writer.
-func (l *Ledger) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := l.Leave(ctx)
-	close(l.closing)
-	l.stopped.Wait()
-	return errors.Join(err, l.read.Close(), l.write.Close())
+// Close gives up this process's calls and ends the writer. A second Close does nothing.
+func (l *Ledger) Close() (err error) {
+	l.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = l.Leave(ctx)
+		close(l.closing)
+		l.stopped.Wait()
+		err = errors.Join(err, l.read.Close(), l.write.Close())
+	})
+	return err
 }
 
 // Ready says whether the ledger can be written. Errors: unavailable.

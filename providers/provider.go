@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/outdial/outdial/phone"
 	"github.com/rs/zerolog"
@@ -81,10 +82,16 @@ func (p *Provider) Capabilities() []string {
 	return all
 }
 
+// LongestTask bounds a task, in characters. A service may take less.
+const LongestTask = 20_000
+
 // Check refuses an order that the service would not take, before anything is reserved or asked. Errors: invalid.
 func (p *Provider) Check(o phone.Order) error {
 	if strings.TrimSpace(o.Task) == "" {
 		return phone.Errorf(phone.Invalid, "The task is empty: say what the call is for.")
+	}
+	if n := utf8.RuneCountInString(o.Task); n > LongestTask {
+		return phone.Errorf(phone.Invalid, "The task has %d characters; at most %d are taken.", n, LongestTask)
 	}
 	if err := p.spec.check(o.Options); err != nil {
 		return err

@@ -1,0 +1,482 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/outdial/outdial/phone"
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test binary stand for a further process that opens a ledger for the first time.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("OUTDIAL_TEST_OPEN"); path != "" {
+		l, err := Open(context.Background(), "sqlite:"+path, Options{})
+		if err == nil {
+			err = errors.Join(l.Ready(context.Background()), l.Close())
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func open(t *testing.T, path string) *Ledger {
+	t.Helper()
+	l, err := Open(t.Context(), "sqlite:"+path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func fresh(t *testing.T) *Ledger { return open(t, filepath.Join(t.TempDir(), "outdial.db")) }
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// wish is a new intent to call a number.
+func wish(t *testing.T, number, key, params string) Intent {
+	t.Helper()
+	n, err := phone.ParseNumber(number, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := phone.Order{To: n, Task: "x", Voice: "v", MaxDuration: time.Minute, Options: map[string]any{"a": "b"}}
+	return Intent{
+		Call: phone.Begin(NewCallID(), "local", "stepone", "acc", o, now()),
+		Key:  key, Params: params, Derived: "derived of " + number, Window: 10 * time.Minute,
+	}
+}
+
+func yes() error { return nil }
+
+func reserve(t *testing.T, l *Ledger, in Intent) Held {
+	t.Helper()
+	h, replayed, err := l.Reserve(t.Context(), in, yes)
+	if err != nil || replayed {
+		t.Fatalf("replayed %v, %v", replayed, err)
+	}
+	return h
+}
+
+func same(t *testing.T, want, got *phone.Call) {
+	t.Helper()
+	opts := cmp.Options{
+		cmp.AllowUnexported(phone.Number{}, phone.Money{}),
+		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".hearing" }, cmp.Ignore()),
+	}
+	if diff := cmp.Diff(want, got, opts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// append records what an observation brings, as a follower does.
+func observe(t *testing.T, l *Ledger, h *Held, o phone.Observation) error {
+	t.Helper()
+	o.At = now()
+	after := h.Clone()
+	events := h.Observe(o)
+	for _, e := range events {
+		after.Apply(e)
+	}
+	err := l.Append(t.Context(), after, h.Epoch, events)
+	if err == nil {
+		h.Call = after
+	}
+	return err
+}
+
+func TestACallSurvivesARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "outdial.db")
+	first := open(t, path)
+	h := reserve(t, first, wish(t, "+8613800138000", "", "p"))
+	h, err := first.Placed(t.Context(), h.ID, "ref^1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk := 42 * time.Second
+	money, err := phone.ParseMoney("0.6", "CNY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []phone.Observation{
+		{Opened: true, Words: []phone.Words{{Role: phone.Agent, Text: "喂", Final: true}}},
+		{Words: []phone.Words{{Role: phone.Callee, Text: "er", Final: true}}},
+		{
+			Extent: phone.Whole, Line: phone.WrappingUp, Outcome: phone.Completed, Duration: &talk, Summary: "s", Recording: "r",
+			Cost: &phone.Cost{Money: money, Estimated: true}, Words: []phone.Words{{Role: phone.Agent, Text: "喂", Final: true}},
+		},
+	} {
+		if err := observe(t, first, &h, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := open(t, path)
+	got, err := second.Call(t.Context(), "local", h.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, h.Call, got.Call)
+	if got.Ref != "ref^1" || got.Dial != Placed || len(got.Turns) != 2 || !got.Turns[1].Withdrawn {
+		t.Errorf("%+v", got)
+	}
+	calls, _, err := second.List(t.Context(), "local", Filter{Limit: 10})
+	if err != nil || len(calls) != 1 {
+		t.Fatalf("%d calls, %v", len(calls), err)
+	}
+	want := h.Clone()
+	want.Turns = nil
+	same(t, want, calls[0])
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestTheSameIntentIsTheSameCall(t *testing.T) {
+	l := fresh(t)
+	a := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	never := func() error { t.Error("a re-sent request is judged again"); return nil }
+	b, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "", "p"), never)
+	if err != nil || !replayed || b.ID != a.ID {
+		t.Errorf("%s, replayed %v, %v", b.ID, replayed, err)
+	}
+	other := wish(t, "+8613800138000", "", "p")
+	other.Call.Principal = "somebody else"
+	if c, replayed, err := l.Reserve(t.Context(), other, yes); err != nil || replayed || c.ID == a.ID {
+		t.Errorf("another principal's: replayed %v, %v", replayed, err)
+	}
+	keyed := reserve(t, l, wish(t, "+8613800138001", "k", "p"))
+	if again, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138001", "k", "p"), never); err != nil || !replayed || again.ID != keyed.ID {
+		t.Errorf("the same key: replayed %v, %v", replayed, err)
+	}
+	_, _, err = l.Reserve(t.Context(), wish(t, "+8613800138002", "k", "q"), never)
+	if e := phone.AsError(err); err == nil || e.Reason != "key_conflict" || e.Code != phone.Invalid {
+		t.Errorf("the same key with other params: %v", err)
+	}
+}
+
+func TestADerivedIntentEndsAfterItsWindow(t *testing.T) {
+	l := fresh(t)
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	h, err := l.Placed(t.Context(), h.ID, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := wish(t, "+8613800138000", "", "p")
+	later.Call.CreatedAt = now().Add(24 * time.Hour)
+	if _, replayed, err := l.Reserve(t.Context(), later, yes); err != nil || !replayed {
+		t.Errorf("a call that goes on: replayed %v, %v", replayed, err)
+	}
+	if err := observe(t, l, &h, phone.Observation{Extent: phone.Whole, Line: phone.WrappingUp, Outcome: phone.NoAnswer}); err != nil {
+		t.Fatal(err)
+	}
+	soon := wish(t, "+8613800138000", "", "p")
+	soon.Call.CreatedAt = h.EndedAt.Add(10 * time.Minute)
+	if _, replayed, err := l.Reserve(t.Context(), soon, yes); err != nil || !replayed {
+		t.Errorf("10 minutes after the end: replayed %v, %v", replayed, err)
+	}
+	soon.Call.CreatedAt = h.EndedAt.Add(10*time.Minute + time.Second)
+	if _, replayed, err := l.Reserve(t.Context(), soon, yes); err != nil || replayed {
+		t.Errorf("10 minutes and a second after the end: replayed %v, %v", replayed, err)
+	}
+}
+
+func TestAJudgementLeavesNothing(t *testing.T) {
+	l := fresh(t)
+	refused := phone.Errorf(phone.Refused, "no")
+	if _, _, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "k", "p"), func() error { return refused }); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	if calls, _, err := l.List(t.Context(), "local", Filter{Limit: 10}); err != nil || len(calls) != 0 {
+		t.Errorf("%d calls, %v", len(calls), err)
+	}
+	reserve(t, l, wish(t, "+8613800138000", "k", "other params"))
+}
+
+func TestWhatBecameOfADial(t *testing.T) {
+	l := fresh(t)
+	why := &phone.Failure{Code: phone.Exhausted, Message: "no credit"}
+	rejected := reserve(t, l, wish(t, "+8613800138000", "k", "p"))
+	got, err := l.Rejected(t.Context(), rejected.ID, why)
+	if err != nil || got.Status != phone.StatusEnded || got.Outcome != phone.Failed || got.Failure == nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if again := reserve(t, l, wish(t, "+8613800138000", "k", "p")); again.ID == rejected.ID {
+		t.Error("a key whose dial surely did not happen is not free again")
+	}
+	lost := reserve(t, l, wish(t, "+8613800138001", "", "p"))
+	uncertain := &phone.Failure{Code: phone.Uncertain, Message: "?"}
+	if got, err = l.Unknown(t.Context(), lost.ID, uncertain); err != nil || got.Status != phone.Unconfirmed {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if _, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138001", "", "p"), yes); err != nil || !replayed {
+		t.Errorf("an unconfirmed call's intent: replayed %v, %v", replayed, err)
+	}
+	// The answer of the provider is a fact, also when it comes after all hope.
+	if got, err = l.Placed(t.Context(), lost.ID, "r"); err != nil || got.Status != phone.Queued || got.Failure != nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = l.Unknown(t.Context(), lost.ID, uncertain); err != nil || got.Dial != Placed || got.Status != phone.Queued {
+		t.Errorf("a placed call became unknown: %+v, %v", got, err)
+	}
+	if got, err = l.Rejected(t.Context(), lost.ID, why); err != nil || got.Dial != Placed {
+		t.Errorf("a placed call became rejected: %+v, %v", got, err)
+	}
+}
+
+func TestOnlyTheFollowerAppends(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	a, b := open(t, path), open(t, path)
+	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
+	h, err := a.Placed(t.Context(), h.ID, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := b.Claim(t.Context(), []string{"acc"}, now()); err != nil || len(held) != 0 {
+		t.Fatalf("a call whose process lives was claimed: %d, %v", len(held), err)
+	}
+	if held, err := b.Claim(t.Context(), []string{"another account"}, now().Add(time.Hour)); err != nil || len(held) != 0 {
+		t.Fatalf("another account's call was claimed: %d, %v", len(held), err)
+	}
+	taken, err := b.Claim(t.Context(), []string{"x", "acc"}, now().Add(31*time.Second))
+	if err != nil || len(taken) != 1 || taken[0].ID != h.ID || taken[0].Epoch != h.Epoch+1 {
+		t.Fatalf("claimed %+v, %v", taken, err)
+	}
+	words := phone.Observation{Words: []phone.Words{{Role: phone.Agent, Text: "hi", Final: true}}}
+	if err := observe(t, a, &h, words); !errors.Is(err, ErrLost) {
+		t.Errorf("the old follower writes: %v", err)
+	}
+	if err := observe(t, b, &taken[0], words); err != nil {
+		t.Error(err)
+	}
+	if got, err := a.Call(t.Context(), "local", h.ID); err != nil || len(got.Turns) != 1 {
+		t.Errorf("%d turns, %v", len(got.Turns), err)
+	}
+	if err := b.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := a.Claim(t.Context(), []string{"acc"}, now()); err != nil || len(held) != 1 {
+		t.Errorf("after a clean exit %d calls are to be had, %v", len(held), err)
+	}
+}
+
+func TestAnInterruptedDialCanBeTakenUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	a, b := open(t, path), open(t, path)
+	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
+	taken, err := b.Claim(t.Context(), []string{"acc"}, now().Add(time.Minute))
+	if err != nil || len(taken) != 1 || taken[0].Dial != Sending {
+		t.Fatalf("%+v, %v", taken, err)
+	}
+	if _, err := b.Unknown(t.Context(), h.ID, &phone.Failure{Code: phone.Uncertain}); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err = b.Claim(t.Context(), []string{"acc"}, now().Add(time.Hour)); err != nil || len(taken) != 0 {
+		t.Errorf("a call of which nobody knows is claimed again: %+v, %v", taken, err)
+	}
+	got, err := a.Placed(t.Context(), h.ID, "r")
+	if err != nil || got.Dial != Placed || a.Follows(got) {
+		t.Errorf("%+v, followed here %v, %v", got, a.Follows(got), err)
+	}
+}
+
+func TestEqualRequestsAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	ledgers := []*Ledger{open(t, path), open(t, path), open(t, path)}
+	var mu sync.Mutex
+	ids, placed := map[string]int{}, 0
+	var all sync.WaitGroup
+	for i := range 60 {
+		in := wish(t, "+8613800138000", "", "p")
+		all.Go(func() {
+			h, replayed, err := ledgers[i%3].Reserve(t.Context(), in, yes)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if ids[h.ID]++; !replayed {
+				placed++
+			}
+		})
+	}
+	all.Wait()
+	if len(ids) != 1 || placed != 1 {
+		t.Errorf("%d calls, %d of them to be dialed", len(ids), placed)
+	}
+}
+
+func TestListPages(t *testing.T) {
+	l := fresh(t)
+	at := now()
+	for i := range 7 {
+		in := wish(t, fmt.Sprintf("+861380013800%d", i), "", "p")
+		in.Call.CreatedAt = at.Add(time.Duration(i/2) * time.Second) // pairs of one moment
+		reserve(t, l, in)
+	}
+	seen, cursor := map[string]bool{}, ""
+	for page := 1; ; page++ {
+		calls, next, err := l.List(t.Context(), "local", Filter{Limit: 2, Cursor: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range calls {
+			if seen[c.ID] {
+				t.Errorf("%s comes twice", c.ID)
+			}
+			seen[c.ID] = true
+		}
+		if cursor = next; next == "" {
+			if page != 4 || len(seen) != 7 {
+				t.Errorf("%d pages, %d calls", page, len(seen))
+			}
+			break
+		}
+	}
+	for _, bad := range []string{"x", "!!", "YWJj"} {
+		if _, _, err := l.List(t.Context(), "local", Filter{Limit: 2, Cursor: bad}); phone.CodeOf(err) != phone.Invalid {
+			t.Errorf("cursor %q: %v", bad, err)
+		}
+	}
+	n, err := phone.ParseNumber("+8613800138003", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[int]Filter{1: {To: n}, 0: {Status: phone.Queued}, 7: {Status: phone.Dialing, Provider: "stepone"}} {
+		f.Limit = 200
+		if calls, _, err := l.List(t.Context(), "local", f); err != nil || len(calls) != want {
+			t.Errorf("%+v: %d calls, %v", f, len(calls), err)
+		}
+	}
+	if calls, _, err := l.List(t.Context(), "somebody else", Filter{Limit: 10}); err != nil || len(calls) != 0 {
+		t.Errorf("somebody else sees %d calls, %v", len(calls), err)
+	}
+	if _, err := l.Call(t.Context(), "somebody else", firstOf(seen)); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("somebody else's call: %v", err)
+	}
+}
+
+func firstOf(m map[string]bool) string {
+	for k := range m {
+		return k
+	}
+	return ""
+}
+
+func TestOneWriteFailsAlone(t *testing.T) {
+	l := fresh(t)
+	broken := errors.New("broken")
+	var all sync.WaitGroup
+	for i := range 40 {
+		in := wish(t, fmt.Sprintf("+86138001380%02d", i), "", "p")
+		all.Go(func() {
+			_, _, err := l.Reserve(t.Context(), in, func() error {
+				switch i % 4 {
+				case 1:
+					return broken
+				case 2:
+					panic("a fault of ours")
+				}
+				return nil
+			})
+			if (err != nil) != (i%4 == 1 || i%4 == 2) {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	if calls, _, err := l.List(t.Context(), "local", Filter{Limit: 200}); err != nil || len(calls) != 20 {
+		t.Errorf("%d calls, %v", len(calls), err)
+	}
+}
+
+func TestNewsOfAnotherProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	a, b := open(t, path), open(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	var tail sync.WaitGroup
+	tail.Go(func() { b.Tail(ctx) })
+	defer func() { cancel(); tail.Wait() }()
+	for i := range 3 {
+		news := b.News()
+		reserve(t, a, wish(t, fmt.Sprintf("+861380013800%d", i), "", "p"))
+		select {
+		case <-news:
+		case <-time.After(5 * time.Second):
+			t.Fatal("no news of another process's commit")
+		}
+	}
+}
+
+func TestANewerLedgerIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	l := open(t, path)
+	if _, err := l.write.Exec(`PRAGMA user_version = 99`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), "sqlite:"+path, Options{})
+	if e := phone.AsError(err); err == nil || e.Reason != "ledger_newer" {
+		t.Errorf("%v", err)
+	}
+	for _, url := range []string{"", "sqlite:", "mysql:x", "/tmp/x"} {
+		if _, err := Open(t.Context(), url, Options{}); phone.CodeOf(err) != phone.Invalid {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+func TestDurableSettings(t *testing.T) {
+	l := fresh(t)
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "fullfsync": "1"} {
+		var got string
+		if err := l.write.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, %v", pragma, got, err)
+		}
+	}
+}
+
+// Eight processes open a ledger that does not exist yet, at once.
+func TestFirstOpenAtOnce(t *testing.T) {
+	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range rounds {
+		path := filepath.Join(t.TempDir(), "state", "outdial.db")
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				c := exec.CommandContext(t.Context(), self)
+				c.Env = append(os.Environ(), "OUTDIAL_TEST_OPEN="+path)
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+			})
+		}
+		all.Wait()
+	}
+}

@@ -1,0 +1,628 @@
+package switchboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/outdial/outdial/guard"
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// service is a provider in memory: what becomes of a dial is chosen by a test, and what is said comes when it says so.
+type service struct {
+	place func(o phone.Order) (phone.Ref, error)
+	said  chan phone.Observation // one for each look-up or stream
+
+	mu     sync.Mutex
+	dials  []phone.Order
+	hungup []phone.Ref
+}
+
+func (s *service) Place(_ context.Context, o phone.Order) (phone.Ref, error) {
+	s.mu.Lock()
+	s.dials = append(s.dials, o)
+	n := len(s.dials)
+	s.mu.Unlock()
+	if s.place != nil {
+		return s.place(o)
+	}
+	return phone.Ref(fmt.Sprintf("ref%d", n)), nil
+}
+
+func (s *service) Lookup(ctx context.Context, _ phone.Ref) (phone.Observation, error) {
+	select {
+	case o := <-s.said:
+		return o, nil
+	case <-ctx.Done():
+		return phone.Observation{}, ctx.Err()
+	}
+}
+
+func (s *service) Hangup(_ context.Context, ref phone.Ref) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hungup = append(s.hungup, ref)
+	return nil
+}
+
+func (s *service) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dials)
+}
+
+func newService() *service { return &service{said: make(chan phone.Observation, 100)} }
+
+// talks is a conversation that begins and ends.
+func (s *service) talks() *service {
+	s.said <- phone.Observation{Line: phone.InProgress, Extent: phone.SoFar, Words: words("hello")}
+	s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: words("hello", "bye")}
+	return s
+}
+
+func words(texts ...string) []phone.Words {
+	var all []phone.Words
+	for _, t := range texts {
+		all = append(all, phone.Words{Role: phone.Callee, Text: t, Final: true})
+	}
+	return all
+}
+
+func spec(name string, regions ...string) providers.Spec {
+	return providers.Spec{
+		Name: name, Title: strings.ToUpper(name), Regions: regions, KeyFrom: "https://keys.example",
+		Settings: []providers.Setting{{Name: "api_key", Env: strings.ToUpper(name) + "_KEY", Required: true}},
+		Pace:     providers.Pace{Poll: 30 * time.Millisecond, RecordEvery: 10 * time.Millisecond},
+	}
+}
+
+type board struct {
+	*Switchboard
+	stop func()
+}
+
+// newBoard is one process on a ledger. It ends with the test, or with stop.
+func newBoard(t *testing.T, path string, change func(*Options), all ...*providers.Provider) board {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Ledger: l, Providers: all}
+	if change != nil {
+		change(&o)
+	}
+	s := New(o)
+	running, stop := context.WithCancel(context.Background())
+	var rounds sync.WaitGroup
+	rounds.Go(func() { s.Run(running) })
+	b := board{s, sync.OnceFunc(func() {
+		stop()
+		rounds.Wait()
+		ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := errors.Join(s.Close(ending), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})}
+	t.Cleanup(b.stop)
+	return b
+}
+
+func file(t *testing.T) string { return filepath.Join(t.TempDir(), "outdial.db") }
+
+func with(s *service) *providers.Provider {
+	return providers.New(spec("test"), s, providers.Options{Account: "acc"})
+}
+
+func me() phone.Caller { return phone.Local() }
+
+func ask(to, task string) Request { return Request{To: to, Task: task} }
+
+// listen gives what is said in a call until it is over.
+func listen(t *testing.T, b board, id string, after int64) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var all []string
+	for e, err := range b.Watch(ctx, me(), id, after) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := e.Body.(phone.Fragment); ok {
+			all = append(all, f.Text)
+		}
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("the call did not end; heard %v", all)
+	}
+	return all
+}
+
+func TestPlaceAndListen(t *testing.T) {
+	s := newService().talks()
+	b := newBoard(t, file(t), nil, with(s))
+	got, err := b.Place(t.Context(), me(), ask("+8613800138000", " say hello "))
+	if err != nil || got.Replayed || got.Call.Status != phone.Queued && got.Call.Status != phone.InProgress {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if diff := cmp.Diff([]string{"hello", "bye"}, listen(t, b, got.Call.ID, 0)); diff != "" {
+		t.Error(diff)
+	}
+	c, err := b.Get(t.Context(), me(), got.Call.ID)
+	if err != nil || c.Outcome != phone.Completed || c.Record != phone.Complete || len(c.Spoken()) != 2 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if s.dials[0].CallID != c.ID || s.dials[0].Task != "say hello" {
+		t.Errorf("ordered %+v", s.dials[0])
+	}
+	if again, err := b.Place(t.Context(), me(), ask("+8613800138000", "Say  hello")); err != nil || !again.Replayed || again.Call.ID != c.ID {
+		t.Errorf("the same intent: %+v, %v", again, err)
+	}
+	repeat := ask("+8613800138000", "say hello")
+	repeat.RepeatOf = c.ID
+	second, err := b.Place(t.Context(), me(), repeat)
+	if err != nil || second.Replayed || second.Call.ID == c.ID {
+		t.Errorf("a deliberate repeat: %+v, %v", second, err)
+	}
+	if third, err := b.Place(t.Context(), me(), repeat); err != nil || !third.Replayed || third.Call.ID != second.Call.ID {
+		t.Errorf("the repeat sent again: %+v, %v", third, err)
+	}
+	if n := s.count(); n != 2 {
+		t.Errorf("%d dials", n)
+	}
+}
+
+func TestEqualRequestsAtOnceInThreeProcesses(t *testing.T) {
+	s := newService()
+	s.place = func(phone.Order) (phone.Ref, error) {
+		time.Sleep(50 * time.Millisecond) // as a service takes its time; the others must wait for its answer
+		return "r", nil
+	}
+	path := file(t)
+	boards := []board{newBoard(t, path, nil, with(s)), newBoard(t, path, nil, with(s)), newBoard(t, path, nil, with(s))}
+	for name, key := range map[string]string{"a key": "k", "no key": ""} {
+		t.Run(name, func(t *testing.T) {
+			before := s.count()
+			var mu sync.Mutex
+			ids, fresh := map[string]bool{}, 0
+			var all sync.WaitGroup
+			for i := range 30 {
+				all.Go(func() {
+					r := ask("+8613800138000", "say hello "+name)
+					r.Key = key
+					got, err := boards[i%3].Place(t.Context(), me(), r)
+					mu.Lock()
+					defer mu.Unlock()
+					if err != nil || got.Call.Status == phone.Dialing {
+						t.Errorf("%+v, %v", got.Call, err)
+						return
+					}
+					if ids[got.Call.ID] = true; !got.Replayed {
+						fresh++
+					}
+				})
+			}
+			all.Wait()
+			if len(ids) != 1 || fresh != 1 || s.count()-before != 1 {
+				t.Errorf("%d calls, %d not replayed, %d dials", len(ids), fresh, s.count()-before)
+			}
+		})
+	}
+}
+
+func TestAnUncertainDialStaysSo(t *testing.T) {
+	s := newService()
+	s.place = func(phone.Order) (phone.Ref, error) { return "", phone.Errorf(phone.Uncertain, "may ring") }
+	b := newBoard(t, file(t), nil, with(s))
+	var id string
+	for range 3 {
+		_, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+		e := phone.AsError(err)
+		if err == nil || e.Code != phone.Uncertain || e.CallStarted() != phone.StartedUnknown || e.RetrySafe() || e.CallID == "" || id != "" && id != e.CallID {
+			t.Fatalf("%+v", e)
+		}
+		id = e.CallID
+	}
+	if c, err := b.Get(t.Context(), me(), id); err != nil || c.Status != phone.Unconfirmed {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if s.count() != 1 {
+		t.Errorf("%d dials", s.count())
+	}
+}
+
+func TestADialThatSurelyFailedIsKept(t *testing.T) {
+	s := newService()
+	at := time.Now().Add(time.Minute)
+	s.place = func(phone.Order) (phone.Ref, error) {
+		return "", &phone.Error{Code: phone.Exhausted, Reason: "rate_limited", RetryAt: at, Message: "later"}
+	}
+	b := newBoard(t, file(t), nil, with(s))
+	_, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	e := phone.AsError(err)
+	if e.Reason != "rate_limited" || e.CallStarted() != phone.StartedNo || !e.RetryAt.Equal(at) || !e.RetrySafe() {
+		t.Fatalf("%+v", e)
+	}
+	c, err := b.Get(t.Context(), me(), e.CallID)
+	if err != nil || c.Status != phone.StatusEnded || c.Outcome != phone.Failed || c.Failure == nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	s.place = nil
+	if again, err := b.Place(t.Context(), me(), ask("+8613800138000", "x")); err != nil || again.Replayed {
+		t.Errorf("asked again: %+v, %v", again, err)
+	}
+}
+
+// What an adapter returns beside the contract says nothing about the phone.
+func TestAnUnknownErrorIsUncertain(t *testing.T) {
+	for _, err := range []error{errors.New("?"), context.DeadlineExceeded, phone.Errorf(phone.Internal, "?")} {
+		s := newService()
+		s.place = func(phone.Order) (phone.Ref, error) { return "", err }
+		b := newBoard(t, file(t), nil, with(s))
+		if _, got := b.Place(t.Context(), me(), ask("+8613800138000", "x")); phone.CodeOf(got) != phone.Uncertain && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+}
+
+func TestAClientThatLeavesEndsNoDial(t *testing.T) {
+	s := newService().talks()
+	dialing, answer := make(chan struct{}), make(chan struct{})
+	s.place = func(phone.Order) (phone.Ref, error) { close(dialing); <-answer; return "r", nil }
+	b := newBoard(t, file(t), nil, with(s))
+	ctx, leave := context.WithCancel(t.Context())
+	var got Placement
+	var err error
+	var asking sync.WaitGroup
+	asking.Go(func() { got, err = b.Place(ctx, me(), ask("+8613800138000", "x")) })
+	<-dialing
+	leave()
+	asking.Wait()
+	if err != nil || got.Call.Status != phone.Dialing {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	close(answer)
+	if diff := cmp.Diff([]string{"hello", "bye"}, listen(t, b, got.Call.ID, 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestACancelWhileDialingHangsUp(t *testing.T) {
+	s := newService()
+	dialing, answer := make(chan struct{}), make(chan struct{})
+	s.place = func(phone.Order) (phone.Ref, error) { close(dialing); <-answer; return "r", nil }
+	b := newBoard(t, file(t), nil, with(s))
+	var asking sync.WaitGroup
+	asking.Go(func() { _, _ = b.Place(t.Context(), me(), ask("+8613800138000", "x")) })
+	<-dialing
+	calls, _, err := b.List(t.Context(), me(), ledger.Filter{Limit: 1})
+	if err != nil || len(calls) != 1 {
+		t.Fatalf("%d calls, %v", len(calls), err)
+	}
+	if c, err := b.Hangup(t.Context(), me(), calls[0].ID); err != nil || c.Status != phone.Dialing {
+		t.Errorf("%+v, %v", c, err)
+	}
+	close(answer)
+	asking.Wait()
+	b.stop() // waits for the dial's whole course
+	if diff := cmp.Diff([]phone.Ref{"r"}, s.hungup); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnotherProcessTakesUp(t *testing.T) {
+	s := newService()
+	path := file(t)
+	a := newBoard(t, path, nil, with(s))
+	s.said <- phone.Observation{Line: phone.InProgress, Extent: phone.SoFar, Words: words("hello")}
+	got, err := a.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range a.Watch(t.Context(), me(), got.Call.ID, 0) {
+		if _, ok := e.Body.(phone.Fragment); ok {
+			break
+		}
+	}
+	looker := newBoard(t, path, nil) // holds no account: it looks on
+	var heard []string
+	var looking sync.WaitGroup
+	looking.Go(func() { heard = listen(t, looker, got.Call.ID, 0) })
+	a.stop()
+	s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: words("hello", "bye")}
+	c := newBoard(t, path, nil, with(s))
+	if diff := cmp.Diff([]string{"hello", "bye"}, listen(t, c, got.Call.ID, 0)); diff != "" {
+		t.Error(diff)
+	}
+	looking.Wait()
+	if diff := cmp.Diff([]string{"hello", "bye"}, heard); diff != "" {
+		t.Errorf("who only looks on: %s", diff)
+	}
+	if s.count() != 1 {
+		t.Errorf("%d dials", s.count())
+	}
+}
+
+func TestAnInterruptedDialIsNeverSentAgain(t *testing.T) {
+	s := newService()
+	path := file(t)
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A process that died between its record and the provider's answer.
+	dead := New(Options{Ledger: l, Providers: []*providers.Provider{with(s)}})
+	p, err := dead.plan(ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := dead.intent(t.Context(), me(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _, err := l.Reserve(t.Context(), in, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := newBoard(t, path, nil, with(s))
+	for e, err := range b.Watch(t.Context(), me(), h.ID, 0) {
+		if body, ok := e.Body.(phone.Progress); err != nil || !ok || body.State != phone.Unconfirmed {
+			t.Errorf("%+v, %v", e, err)
+		}
+		break
+	}
+	_, err = b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if e := phone.AsError(err); e.Code != phone.Uncertain || e.CallID != h.ID {
+		t.Errorf("%+v", e)
+	}
+	if s.count() != 0 {
+		t.Errorf("%d dials", s.count())
+	}
+}
+
+func TestTheLateRecord(t *testing.T) {
+	s := newService()
+	fast := spec("test")
+	fast.Pace.RecordWait = 20 * time.Millisecond
+	b := newBoard(t, file(t), nil, providers.New(fast, s, providers.Options{Account: "acc"}))
+	s.said <- phone.Observation{Line: phone.InProgress, Extent: phone.SoFar, Words: words("helo")}
+	for range 20 {
+		s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed}
+	}
+	got, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t, b, got.Call.ID, 0)
+	for len(s.said) > 0 {
+		<-s.said
+	}
+	s.said <- phone.Observation{Line: phone.WrappingUp}
+	before, err := b.Get(t.Context(), me(), got.Call.ID)
+	if err != nil || !before.Ended() || before.Record != phone.Partial {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: words("hello", "bye")}
+	after, err := b.Get(t.Context(), me(), got.Call.ID)
+	if err != nil || after.Record != phone.Complete || len(after.Since(before.Seq)) != 2 {
+		t.Errorf("%+v, %v", after, err)
+	}
+	if again, err := b.Get(t.Context(), me(), got.Call.ID); err != nil || again.Record != phone.Complete || again.Seq != after.Seq {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+func TestRouting(t *testing.T) {
+	cn := providers.New(spec("china", "CN"), newService(), providers.Options{Account: "a"})
+	simulated := spec("simulator")
+	simulated.Simulated, simulated.Settings = true, nil
+	sim := providers.New(simulated, newService(), providers.Options{Account: "s"})
+	missing := func(o *Options) { o.Missing = []providers.Spec{spec("america", "US", "CA")} }
+	keyless := newBoard(t, file(t), missing, sim)
+	keyed := newBoard(t, file(t), missing, cn, sim)
+	for _, tt := range []struct {
+		b                 board
+		to, name          string
+		provider, problem string
+	}{
+		{keyless, "+8613800138000", "", "simulator", ""},
+		{keyless, "+442079460000", "", "simulator", ""},
+		{keyed, "+8613800138000", "", "china", ""},
+		{keyed, "+8613800138000", "simulator", "simulator", ""},
+		{keyed, "+12025550143", "", "", "AMERICA would: the operator sets AMERICA_KEY, with a key from https://keys.example."},
+		{keyed, "+442079460000", "", "", "No provider calls GB."},
+		{keyed, "+12025550143", "america", "", "AMERICA is not configured: the operator sets AMERICA_KEY"},
+		{keyed, "+12025550143", "nobody", "", `There is no provider "nobody". There are: china, simulator, america.`},
+	} {
+		n, err := phone.ParseNumber(tt.to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := tt.b.route(n, tt.name)
+		switch {
+		case tt.provider != "" && (err != nil || p.Name() != tt.provider):
+			t.Errorf("%s by %q: %v", tt.to, tt.name, err)
+		case tt.problem != "" && (err == nil || !strings.Contains(phone.AsError(err).Message, tt.problem)):
+			t.Errorf("%s by %q: %v", tt.to, tt.name, err)
+		}
+	}
+	if _, err := keyed.Place(t.Context(), me(), Request{To: "+12025550143", Task: "x", Provider: "china"}); phone.AsError(err).Reason != "region_not_allowed" {
+		t.Errorf("a provider that does not cover the number: %v", err)
+	}
+}
+
+// What check_number says and what create_call does are one judgement.
+func TestCheckAgreesWithPlace(t *testing.T) {
+	s := newService()
+	limited := func(o *Options) { o.Policy = guard.Policy{Regions: []string{"US"}}; o.Region = "US" }
+	b := newBoard(t, file(t), limited, providers.New(spec("test", "US", "CA"), s, providers.Options{Account: "a"}))
+	for to, code := range map[string]string{
+		"911": "emergency_number", "+1911": "emergency_number", "+86110": "emergency_number", "112": "emergency_number",
+		"+12": "bad_number", "+12025550143,+12025550144": "bad_number", "+11115550143": "invalid_number",
+		"+19005550123": "number_type", "+8613800138000": "region_not_allowed", "+14165550123": "region_not_allowed", "+18765550123": "region_not_allowed",
+		"+12025550143": "", "2025550144": "",
+	} {
+		c, err := b.Check(to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for _, r := range c.Refusals {
+			codes = append(codes, r.Code)
+		}
+		_, err = b.Place(t.Context(), me(), ask(to, "x"))
+		switch {
+		case code == "" && (err != nil || len(codes) > 0):
+			t.Errorf("%s: %v, %v", to, codes, err)
+		case code != "" && (len(codes) == 0 || codes[0] != code || phone.AsError(err).Reason != code || phone.AsError(err).CallStarted() != phone.StartedNo):
+			t.Errorf("%s: %v, %v; want %s", to, codes, err, code)
+		}
+	}
+	if s.count() != 2 {
+		t.Errorf("%d dials", s.count())
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	s := newService()
+	b := newBoard(t, file(t), nil, with(s))
+	number := "+8613800138000"
+	for name, r := range map[string]Request{
+		"no task":          {To: number, Task: "  "},
+		"a huge task":      {To: number, Task: strings.Repeat("x", 20_001)},
+		"an unknown thing": {To: number, Task: "x", Order: phone.Order{Options: map[string]any{"frm": "y"}}},
+		"repeat of none":   {To: number, Task: "x", RepeatOf: "call_nobody"},
+	} {
+		if _, err := b.Place(t.Context(), me(), r); phone.CodeOf(err) != phone.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+		if calls, _, err := b.List(t.Context(), me(), ledger.Filter{Limit: 1}); err != nil || len(calls) > 0 {
+			t.Errorf("%s: %d calls, %v", name, len(calls), err)
+		}
+	}
+	if s.count() != 0 {
+		t.Errorf("%d dials", s.count())
+	}
+	for e, err := range b.Watch(t.Context(), me(), "call_nobody", 0) {
+		if phone.CodeOf(err) != phone.NotFound {
+			t.Errorf("%v, %v", e, err)
+		}
+	}
+	stranger := phone.Caller{Principal: "somebody else"}
+	got, err := b.Place(t.Context(), me(), ask(number, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Hangup(t.Context(), stranger, got.Call.ID); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("somebody else's call: %v", err)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	s := newService()
+	b := newBoard(t, file(t), nil, with(s))
+	batch := Batch{
+		Request: Request{Task: "Hello {{name}}, at {{ time }}."},
+		Recipients: []Recipient{
+			{To: "+8613800138000", Variables: map[string]string{"name": "Li", "time": "9"}},
+			{To: "911", Variables: map[string]string{"name": "Li", "time": "9"}},
+			{To: "+8613800138001", Variables: map[string]string{"name": "Wu"}},
+		},
+	}
+	id, items, err := b.PlaceBatch(t.Context(), me(), batch)
+	if err != nil || len(items) != 3 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	if items[0].Err != nil || items[0].Placement.Call.Order.Task != "Hello Li, at 9." {
+		t.Errorf("%+v", items[0])
+	}
+	if items[1].Err == nil || items[1].Err.Reason != "emergency_number" || items[2].Err == nil || !strings.Contains(items[2].Err.Message, "time") {
+		t.Errorf("%+v, %+v", items[1].Err, items[2].Err)
+	}
+	batch.Recipients[2].Variables["time"] = "10"
+	again, items, err := b.PlaceBatch(t.Context(), me(), batch)
+	if err != nil || again != id || !items[0].Placement.Replayed || items[2].Err != nil || items[2].Placement.Replayed {
+		t.Errorf("sent again: %s, %+v, %v", again, items, err)
+	}
+	if s.count() != 2 {
+		t.Errorf("%d dials", s.count())
+	}
+	batch.Recipients = append(batch.Recipients, batch.Recipients[0])
+	if _, _, err := b.PlaceBatch(t.Context(), me(), batch); phone.CodeOf(err) != phone.Invalid {
+		t.Errorf("the same number twice: %v", err)
+	}
+	if _, _, err := b.PlaceBatch(t.Context(), me(), Batch{}); phone.CodeOf(err) != phone.Invalid {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+// streaming is a service that streams; it counts its streams.
+type streaming struct {
+	*service
+	streams int
+}
+
+func (s *streaming) Stream(ctx context.Context, _ phone.Ref) iter.Seq2[phone.Observation, error] {
+	return func(yield func(phone.Observation, error) bool) {
+		s.mu.Lock()
+		s.streams++
+		s.mu.Unlock()
+		for opened := true; ; opened = false {
+			select {
+			case o := <-s.said:
+				o.Opened = opened
+				if !yield(o, nil) || o.Line == phone.WrappingUp {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func TestManyListenersOneStream(t *testing.T) {
+	s := &streaming{service: newService()}
+	b := newBoard(t, file(t), nil, providers.New(spec("test"), s, providers.Options{Account: "acc"}))
+	got, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if heard := listen(t, b, got.Call.ID, 0); !slices.Equal(heard, []string{"1", "2", "3"}) {
+				t.Errorf("heard %v", heard)
+			}
+		})
+	}
+	for _, w := range []string{"1", "2", "3"} {
+		s.said <- phone.Observation{Words: words(w)}
+	}
+	s.said <- phone.Observation{Line: phone.WrappingUp}
+	s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: words("1", "2", "3")}
+	all.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams != 1 {
+		t.Errorf("%d streams", s.streams)
+	}
+}
