@@ -41,7 +41,7 @@ func FromTurn(t phone.Turn) Turn {
 	if t.Withdrawn {
 		return Turn{Turn: t.ID, Seq: t.Seq, Withdrawn: true}
 	}
-	return Turn{Turn: t.ID, Seq: t.Seq, Role: string(t.Role), Text: t.Text, Final: t.Final, At: Time(t.At), After: t.After}
+	return Turn{Turn: t.ID, Seq: t.Seq, Role: string(t.Role), Text: t.Text, Final: &t.Final, At: Time(t.At), After: t.After}
 }
 
 // FromCost gives a cost, or nothing for none.
@@ -96,7 +96,7 @@ func FromEvent(callID string, e phone.Event) Event {
 func TurnOf(e phone.Event) *Turn {
 	switch b := e.Body.(type) {
 	case phone.Fragment:
-		return &Turn{Turn: b.Turn, Seq: e.Seq, Role: string(b.Role), Text: b.Text, Final: b.Final, At: Time(e.At), After: b.After}
+		return &Turn{Turn: b.Turn, Seq: e.Seq, Role: string(b.Role), Text: b.Text, Final: &b.Final, At: Time(e.At), After: b.After}
 	case phone.Withdrawn:
 		return &Turn{Turn: b.Turn, Seq: e.Seq, Withdrawn: true}
 	}

@@ -37,8 +37,23 @@ func Output[T any]() (json.RawMessage, error) {
 			s.PropertyOrder = append(s.PropertyOrder, name)
 		}
 	}
-	s.Required, s.AdditionalProperties = nil, nil
+	open(s)
 	return json.Marshal(s)
+}
+
+// open leaves a schema open to what a later version adds, all the way down.
+func open(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	s.Required = nil
+	if s.Type == "object" && s.Properties != nil {
+		s.AdditionalProperties = nil
+	}
+	open(s.Items)
+	for _, p := range s.Properties {
+		open(p)
+	}
 }
 
 func of[T any]() (*jsonschema.Schema, error) {

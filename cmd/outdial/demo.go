@@ -114,14 +114,14 @@ func (p *program) converse(ctx context.Context, c *client.Client, args map[strin
 func (p *program) showProgress(l *live, turns *transcript, n mcp.JSONRPCNotification) {
 	if message, ok := n.Params.AdditionalFields["message"].(string); ok {
 		l.now(message)
-		if n.Params.Meta == nil {
+		if _, words := n.Params.Meta["outdial/turn"]; !words {
 			l.print("   " + plain(message))
 		}
 	}
 	raw, err := json.Marshal(n.Params.Meta["outdial/turn"])
 	var t schema.Turn
 	if err == nil && json.Unmarshal(raw, &t) == nil && t.Text != "" {
-		turns.hear(phone.Fragment{Turn: t.Turn, Role: phone.Role(t.Role), Text: t.Text, Final: t.Final})
+		turns.hear(phone.Fragment{Turn: t.Turn, Role: phone.Role(t.Role), Text: t.Text, Final: t.Final != nil && *t.Final})
 	}
 }
 
