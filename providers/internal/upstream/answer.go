@@ -63,7 +63,7 @@ func (o Object) Bool(name string) (value, known bool) {
 // Seconds is the first of the named fields that holds a number, as a duration; nil where none does.
 func (o Object) Seconds(names ...string) *time.Duration {
 	s, err := strconv.ParseFloat(o.Text(names...), 64)
-	if err != nil || s < 0 || s > 1e7 {
+	if err != nil || !(s >= 0 && s <= 1e7) { // not a number is none of both
 		return nil
 	}
 	d := time.Duration(s * float64(time.Second))
