@@ -1,0 +1,107 @@
+# What a contributor and CI run; `make help` lists it. Tools are pinned here and installed into .tools.
+# With CI=true nothing that is missing is passed over.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOFUMPT_VERSION := v0.12.0
+GOLANGCI_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
+
+GOFUMPT := .tools/$(GOFUMPT_VERSION)/gofumpt
+GOLANGCI := .tools/$(GOLANGCI_VERSION)/golangci-lint
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: test
+test: prepare ## every test, with the race detector; brings what they need
+	@race=-race; \
+	if ! command -v "$$(go env CC)" >/dev/null; then \
+		echo "NOT RUN: the race detector, which needs a C compiler" >&2; \
+		if [ "$${CI:-}" = true ]; then exit 1; fi; \
+		race=; \
+	fi; \
+	set -x; go test $$race -timeout 10m ./...
+
+.PHONY: prepare
+prepare: # what the tests need beside Go
+	@.ci/prepare
+
+.PHONY: check
+check: format lint modules ## what must hold at each commit: form, lint, modules, tests without the race detector
+	go test ./...
+
+.PHONY: format
+format: $(GOFUMPT) ## whether gofumpt would change anything
+	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "not in gofumpt's form (make fmt):" >&2; echo "$$out" >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## gofumpt, in place
+	$(GOFUMPT) -w .
+
+.PHONY: lint
+lint: $(GOLANGCI) ## go vet and golangci-lint
+	go vet -tags conformance ./...
+	$(GOLANGCI) run
+
+.PHONY: modules
+modules: ## whether go.mod and go.sum are whole and tidy
+	go mod verify
+	go mod tidy -diff
+
+.PHONY: build
+build: ## bin/outdial, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/outdial ./cmd/outdial
+
+.PHONY: demo
+demo: build ## a simulated call, from the order to its transcript
+	bin/outdial demo
+
+.PHONY: snapshots
+snapshots: ## write the compared files anew, in every package whose tests take -update
+	@{ grep -rl --include='*_test.go' --exclude-dir=node_modules --exclude-dir=archtest 'Bool("update"' . || true; } \
+	| sed 's,/[^/]*$$,,' | sort -u | while read -r dir; do \
+		(set -x; go test "$$dir" -update) </dev/null; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@grep -rHo --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | while read -r file target; do \
+		(set -x; go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME)) </dev/null; \
+	done
+
+.PHONY: cover
+cover: ## how much of the code the tests reach: the sum here, each line in dist/cover.html
+	@mkdir -p dist
+	go test -coverpkg=./... -coverprofile=dist/cover.out ./...
+	go tool cover -html=dist/cover.out -o dist/cover.html
+	@go tool cover -func=dist/cover.out | tail -n 1
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is linked; needs their database, so not in CI
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
+.PHONY: image
+image: ## the container image outdial:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t outdial:$(VERSION) .
+
+.PHONY: clean
+clean: ## away with what was built and installed here
+	rm -rf bin dist .tools internal/conformance/node_modules
+
+$(GOFUMPT):
+	GOBIN=$(abspath $(dir $@)) go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+
+# It takes minutes to build: one of the same version that is installed already does.
+$(GOLANGCI):
+	@mkdir -p $(dir $@); \
+	for have in "$$(command -v golangci-lint || true)" "$$(go env GOPATH)/bin/golangci-lint"; do \
+		if [ -x "$$have" ] && [ "v$$("$$have" version --short)" = $(GOLANGCI_VERSION) ]; then ln -sf "$$have" $@; exit 0; fi; \
+	done; \
+	set -x; GOBIN=$(abspath $(dir $@)) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
