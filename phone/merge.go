@@ -105,8 +105,6 @@ func common(a, b []Words) []match {
 			y++
 		}
 	}
-	for k := len(tail) - 1; k >= 0; k-- {
-		head = append(head, tail[k])
-	}
-	return head
+	slices.Reverse(tail)
+	return append(head, tail...)
 }

@@ -75,8 +75,7 @@ func refine(s *jsonschema.Schema, t reflect.Type) error {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			if err := refine(s, f.Type); err != nil {
 				return err
@@ -118,7 +117,7 @@ func bound(p *jsonschema.Schema, tag reflect.StructTag) error {
 		}
 	}
 	if v, ok := tag.Lookup("enum"); ok {
-		for _, one := range strings.Split(v, ",") {
+		for one := range strings.SplitSeq(v, ",") {
 			p.Enum = append(p.Enum, one)
 		}
 	}

@@ -106,6 +106,9 @@ func refusal(err error) guard.Refusal {
 	return guard.Refusal{Code: code, Message: e.Message}
 }
 
+// Choice is one thing to choose at a provider, such as a voice.
+type Choice = providers.Choice
+
 // Service is one provider and what it offers.
 type Service struct {
 	Spec       providers.Spec

@@ -59,14 +59,14 @@ func (s *Switchboard) PlaceBatch(ctx context.Context, who phone.Caller, b Batch)
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			items[i] = s.placeItem(ctx, who, b, i, r, begun)
+			items[i] = s.placeItem(ctx, who, b, r, begun)
 		})
 	}
 	all.Wait()
 	return s.batchID(who, b), items, nil
 }
 
-func (s *Switchboard) placeItem(ctx context.Context, who phone.Caller, b Batch, i int, r Recipient, begun time.Time) BatchItem {
+func (s *Switchboard) placeItem(ctx context.Context, who phone.Caller, b Batch, r Recipient, begun time.Time) BatchItem {
 	item := BatchItem{Recipient: r}
 	task, err := fill(b.Request.Task, r.Variables)
 	if err != nil {

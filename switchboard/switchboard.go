@@ -219,8 +219,11 @@ func (s *Switchboard) holding(c *phone.Call) (*providers.Provider, bool) {
 	return p, err == nil && p.Account() == c.Account
 }
 
+// Filter narrows a list of calls.
+type Filter = ledger.Filter
+
 // List gives a page of the caller's calls without their conversations, the newest first. Errors: invalid.
-func (s *Switchboard) List(ctx context.Context, who phone.Caller, f ledger.Filter) ([]*phone.Call, string, error) {
+func (s *Switchboard) List(ctx context.Context, who phone.Caller, f Filter) ([]*phone.Call, string, error) {
 	return s.Ledger.List(ctx, who.Principal, f)
 }
 

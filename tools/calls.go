@@ -4,9 +4,9 @@ import (
 	"context"
 
 	mcpserver "github.com/mark3labs/mcp-go/server"
-	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/schema"
+	"github.com/outdial/outdial/switchboard"
 )
 
 func (b toolbox) addGetCall(s *mcpserver.MCPServer) {
@@ -53,7 +53,7 @@ func (b toolbox) addListCalls(s *mcpserver.MCPServer) {
 }
 
 func (b toolbox) listCalls(ctx context.Context, r request[schema.ListCalls]) (result, error) {
-	f := ledger.Filter{Status: phone.Status(r.args.Status), Provider: r.args.Provider, Limit: r.args.Limit, Cursor: r.args.Cursor}
+	f := switchboard.Filter{Status: phone.Status(r.args.Status), Provider: r.args.Provider, Limit: r.args.Limit, Cursor: r.args.Cursor}
 	if f.Status != "" && !f.Status.Valid() {
 		return result{}, phone.Errorf(phone.Invalid, "status: there is no state %q. There are dialing, queued, ringing, in_progress, wrapping_up, ended, unconfirmed.", r.args.Status)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -111,7 +112,7 @@ func decode(raw mcp.CallToolRequest, into any) error {
 	}
 	names, required := arguments(reflect.TypeOf(into).Elem())
 	for name := range given {
-		if !contains(names, name) {
+		if !slices.Contains(names, name) {
 			return phone.Errorf(phone.Invalid, "There is no argument %q. Valid arguments: %s.", name, strings.Join(names, ", "))
 		}
 	}
@@ -133,8 +134,7 @@ func decode(raw mcp.CallToolRequest, into any) error {
 }
 
 func badArgument(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field := wrong.Field
 		if i := strings.LastIndex(field, "CallOptions."); i >= 0 {
 			field = field[i+len("CallOptions."):]
@@ -163,8 +163,7 @@ func kindName(t reflect.Type) string {
 
 // arguments are the names of a struct's fields as JSON has them, and those that must be there.
 func arguments(t reflect.Type) (names, required []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			n, r := arguments(f.Type)
 			names, required = append(names, n...), append(required, r...)
@@ -177,13 +176,4 @@ func arguments(t reflect.Type) (names, required []string) {
 		}
 	}
 	return names, required
-}
-
-func contains(all []string, s string) bool {
-	for _, a := range all {
-		if a == s {
-			return true
-		}
-	}
-	return false
 }

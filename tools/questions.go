@@ -4,7 +4,6 @@ import (
 	"context"
 
 	mcpserver "github.com/mark3labs/mcp-go/server"
-	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/schema"
 	"github.com/outdial/outdial/switchboard"
 )
@@ -107,7 +106,7 @@ func ServicesOf(all []switchboard.Service) schema.Providers {
 	return w
 }
 
-func choices(all []providers.Choice) []schema.Choice {
+func choices(all []switchboard.Choice) []schema.Choice {
 	var w []schema.Choice
 	for _, c := range all {
 		w = append(w, schema.Choice{ID: c.ID, Name: c.Name})

@@ -67,7 +67,7 @@ func (b toolbox) follow(ctx context.Context, r request[follows], within time.Dur
 			}
 		}
 		if pushed {
-			time.Sleep(settle)
+			time.Sleep(settle) // nothing can be waited for: it is the client's reading that needs the time
 		}
 	}
 	return b.board.Get(ctx, r.who, r.args.id)

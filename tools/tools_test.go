@@ -23,7 +23,9 @@ func listed(t *testing.T) map[string]json.RawMessage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Result struct{ Tools []json.RawMessage } }
+	var answer struct {
+		Result struct{ Tools []json.RawMessage }
+	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		t.Fatal(err)
 	}

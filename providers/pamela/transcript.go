@@ -34,7 +34,8 @@ type utterance struct {
 
 // reader gathers the utterances of a transcript.
 type reader struct {
-	agentName string // lower case
+	agentName string         // lower case
+	timestamp *regexp.Regexp // before the label of a line
 	said      []utterance
 }
 
@@ -42,7 +43,10 @@ type reader struct {
 // line for each utterance. agentName is how the agent calls itself, if known. Whoever is not known to be the agent is the
 // person called; instructions and tools are left out, and so is what cannot be read.
 func transcript(v any, agentName string) []phone.Words {
-	r := &reader{agentName: strings.ToLower(strings.TrimSpace(agentName))}
+	r := &reader{
+		agentName: strings.ToLower(strings.TrimSpace(agentName)),
+		timestamp: regexp.MustCompile(`^[\[(]?\d[\d:.,/+-]*(?:[T ]\d[\d:.+-]*Z?)?[\])]?[\s-]*`),
+	}
 	r.read(v, 0)
 	said := func(by speaker) bool {
 		return slices.ContainsFunc(r.said, func(u utterance) bool { return u.by == by })
@@ -246,11 +250,9 @@ func (r *reader) lines(s string) {
 	}
 }
 
-var timestamp = regexp.MustCompile(`^[\[(]?\d[\d:.,/+-]*(?:[T ]\d[\d:.+-]*Z?)?[\])]?[\s-]*`)
-
 // labelled cuts the speaker off a line. A label is a word or two: "The agent said: hello" is somebody's words.
 func (r *reader) labelled(line string) (by speaker, words string) {
-	rest := line[len(timestamp.FindString(line)):]
+	rest := line[len(r.timestamp.FindString(line)):]
 	label, words, found := strings.Cut(rest, ":")
 	if !found || strings.ToLower(strings.TrimSpace(label)) != r.agentName && len(letters(label)) > 2 {
 		return unknown, line

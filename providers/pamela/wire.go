@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,8 +222,6 @@ func letters(s string) []string {
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
-var month = regexp.MustCompile(`^\d{4}-\d{2}$`)
-
 // usage is a sentence on what was used: "2026-11: 150 calls, 321 minutes; no quota".
 func usage(o upstream.Object) string {
 	var parts []string
@@ -237,7 +234,8 @@ func usage(o upstream.Object) string {
 	if s == "" {
 		s = "usage unknown"
 	}
-	if p := o.Text("period"); month.MatchString(p) {
+	p := o.Text("period")
+	if _, err := time.Parse("2006-01", p); err == nil {
 		s = p + ": " + s
 	}
 	quota, known := o["quota"].(map[string]any)

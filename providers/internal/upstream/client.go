@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -206,9 +207,7 @@ func (c *Client) request(ctx context.Context, method, path string, body any, hea
 	}
 	req.GetBody = nil // so that net/http has nothing to send again
 	for _, h := range []http.Header{c.header, header} {
-		for k, v := range h {
-			req.Header[k] = v
-		}
+		maps.Copy(req.Header, h)
 	}
 	if body != nil && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -325,11 +324,9 @@ func date(s string, end bool) (time.Time, bool) {
 	return t, err == nil
 }
 
-var month = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])$`)
-
 func (s *Service) usage(r *http.Request) answer {
 	period := cmp.Or(r.URL.Query().Get("period"), time.Now().UTC().Format("2006-01"))
-	if !month.MatchString(period) {
+	if _, err := time.Parse("2006-01", period); err != nil {
 		return refuse(http.StatusBadRequest, 2001, "period must be YYYY-MM")
 	}
 	s.mu.Lock()
