@@ -53,13 +53,12 @@ func (f *following) see(o phone.Observation) bool {
 // too many broke. A look-up after each that broke tells whether there is still something to hear.
 func (f *following) stream(ctx context.Context) bool {
 	for broken := 0; broken < f.pace.Streams; {
-		heard := false
+		opened := time.Now()
 		var err error
 		for o, e := range f.streamer.Stream(ctx, f.ref) {
 			if err = e; err != nil {
 				break
 			}
-			heard = true
 			if !f.see(o) {
 				return false
 			}
@@ -71,13 +70,13 @@ func (f *following) stream(ctx context.Context) bool {
 			return true
 		}
 		f.log.Debug().Err(err).Msg("the stream broke off")
-		if broken++; heard {
-			broken = 1
+		if broken++; time.Since(opened) > f.pace.Reconnect {
+			broken = 1 // words alone prove nothing: a service may play the same ones again each time
 		}
 		if !f.pause(ctx, f.pace.Reconnect/20+rand.N(min(f.pace.Reconnect, f.pace.Reconnect/20<<min(broken, 5)))) {
 			return false
 		}
-		if broken > 1 && !f.lookup(ctx) {
+		if !f.lookup(ctx) {
 			return false
 		}
 		if f.closed {

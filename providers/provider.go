@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +73,8 @@ func (p *Provider) Capabilities() []string {
 	var all []string
 	for name, has := range map[string]bool{
 		"live_transcript": p.streamer != nil, "cancel": p.hanguper != nil, "balance": p.balancer != nil,
-		"voices": p.cataloger != nil || len(p.spec.Voices) > 0,
+		"max_duration": p.spec.MaxDuration,
+		"voices":       p.cataloger != nil || len(p.spec.Voices) > 0,
 	} {
 		if has {
 			all = append(all, name)
@@ -127,7 +129,10 @@ func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) 
 	if err == nil {
 		return ref, nil
 	}
-	e := *phone.AsError(err)
+	e := phone.Error{Err: err} // a bare end of the context too: the service may have read the request before it
+	if known := (*phone.Error)(nil); errors.As(err, &known) {
+		e = *known
+	}
 	if e.Op == "" {
 		e.Op = p.spec.Name
 	}
@@ -148,6 +153,9 @@ func (p *Provider) Lookup(ctx context.Context, ref phone.Ref) (phone.Observation
 	o.At = time.Now()
 	return o, err
 }
+
+// CanHangup says whether the service can end a call.
+func (p *Provider) CanHangup() bool { return p.hanguper != nil }
 
 // Hangup ends a call. Errors: unsupported, and those of a request.
 func (p *Provider) Hangup(ctx context.Context, ref phone.Ref) error {

@@ -12,18 +12,19 @@ import (
 
 // Spec is what is to be known of an adapter before it is opened.
 type Spec struct {
-	Name      string   // as in settings, tools and the ledger: "stepone"
-	Title     string   // for people: "StepOne"
-	Regions   []string // ISO 3166-1 alpha-2, where it can call; empty: everywhere
-	Home      string   // the region of national numbers where no default region is set and no other provider could be meant
-	Simulated bool     // it rings nobody
-	KeyFrom   string   // where a key is to be had
-	Settings  []Setting
-	Options   []Option    // what create_call's provider_options take
-	Voices    []Choice    // a fixed list of voices, where there is one
-	PerMinute phone.Money // the published price of a started minute; zero where none is published
-	Pace      Pace
-	Open      func(Config) (Driver, error) // does no network I/O
+	Name        string   // as in settings, tools and the ledger: "stepone"
+	Title       string   // for people: "StepOne"
+	Regions     []string // ISO 3166-1 alpha-2, where it can call; empty: everywhere
+	Home        string   // the region of national numbers where no default region is set and no other provider could be meant
+	Simulated   bool     // it rings nobody
+	KeyFrom     string   // where a key is to be had
+	Settings    []Setting
+	Options     []Option    // what create_call's provider_options take
+	MaxDuration bool        // it ends a call after the order's MaxDuration
+	Voices      []Choice    // a fixed list of voices, where there is one
+	PerMinute   phone.Money // the published price of a started minute; zero where none is published
+	Pace        Pace
+	Open        func(Config) (Driver, error) // does no network I/O
 }
 
 // Setting is one thing that the operator sets. The flag, the line in outdial.toml, the environment variable, the README's

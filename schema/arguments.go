@@ -8,7 +8,7 @@ type CallOptions struct {
 	Voice          string         `json:"voice,omitempty" jsonschema:"A voice of the provider's; list_providers names them."`
 	AgentName      string         `json:"agent_name,omitempty" jsonschema:"How the agent on the line calls itself."`
 	CallerName     string         `json:"caller_name,omitempty" jsonschema:"On whose behalf the call is made; the agent on the line says so first."`
-	MaxDuration    int            `json:"max_duration_seconds,omitempty" jsonschema:"The call's greatest length in seconds." min:"1" max:"3600"`
+	MaxDuration    int            `json:"max_duration_seconds,omitempty" jsonschema:"The call's greatest length in seconds, where the provider can limit it (max_duration in list_providers)." min:"1" max:"3600"`
 	Options        map[string]any `json:"provider_options,omitempty" jsonschema:"Settings that only the provider knows; list_providers names them."`
 	IdempotencyKey string         `json:"idempotency_key,omitempty" jsonschema:"Names this wish to call: the same key is the same call, however often it is sent." maxlen:"200"`
 	RepeatOf       string         `json:"repeat_of,omitempty" jsonschema:"The call_id of an earlier call that is repeated on purpose. Without it an equal request within 10 minutes of a call's end gives that call."`

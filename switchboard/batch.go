@@ -33,7 +33,7 @@ type BatchItem struct {
 
 const (
 	batchAtOnce = 4                // dials of one batch under way at a time
-	batchWithin = 40 * time.Second // after this no further call of the batch is begun
+	batchWithin = 30 * time.Second // after this no further call of the batch is begun: a dial takes up to 20 s, and clients wait 60
 )
 
 // PlaceBatch calls the recipients, each an intent of its own, and reports each by itself. The same batch sent again goes

@@ -3,6 +3,7 @@ package switchboard
 import (
 	"context"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/outdial/outdial/ledger"
@@ -98,6 +99,9 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 			Message: "The key of the account that placed this call is not here, so it cannot be ended from here.",
 		}
 	}
+	if !p.CanHangup() {
+		return nil, phone.About(p.Hangup(ctx, h.Ref), id)
+	}
 	if h.Dial != ledger.Placed {
 		if h, err = s.Ledger.WantHangup(ctx, id); err != nil {
 			return nil, err
@@ -120,7 +124,9 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 // Run keeps this process's place among those that share the ledger: it renews its lease, takes up the calls that nobody
 // follows any more, and looks out for what others record. It runs until the context ends, its first round at once.
 func (s *Switchboard) Run(ctx context.Context) {
-	go s.Ledger.Tail(ctx)
+	var tail sync.WaitGroup
+	defer tail.Wait()
+	tail.Go(func() { s.Ledger.Tail(ctx) })
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var renewed time.Time
