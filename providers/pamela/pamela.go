@@ -44,7 +44,7 @@ func Spec() providers.Spec {
 		Settings: []providers.Setting{
 			{Name: "api_key", Env: "PAMELA_API_KEY", Help: "the key, which begins with pk_live_", Secret: true, Required: true},
 			{Name: "api_base", Env: "PAMELA_API_BASE", Help: "the address of the service", Default: origin},
-			{Name: "webhook_secret", Env: "PAMELA_WEBHOOK_SECRET", Help: "the secret that signed webhooks are verified with", Secret: true},
+			{Name: "webhook_secret", Env: "PAMELA_WEBHOOK_SECRET", Help: "the secret of signed webhooks; this version receives none yet", Secret: true},
 		},
 		Options: []providers.Option{
 			{Name: "instructions", Help: "further guidance for the agent on the line", Kind: providers.Text},
