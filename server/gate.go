@@ -1,0 +1,61 @@
+package server
+
+import (
+	"sync"
+	"time"
+)
+
+// lastWords is for requests that are cut short, when the grace is over, to say so.
+const lastWords = 250 * time.Millisecond
+
+// gate counts the requests that run, and can be shut to further ones.
+type gate struct {
+	mu      sync.Mutex
+	isShut  bool
+	running sync.WaitGroup
+}
+
+// enter reports whether one more may run. If so, it calls leave when it is done.
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.isShut {
+		g.running.Add(1)
+	}
+	return !g.isShut
+}
+
+func (g *gate) leave() { g.running.Done() }
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.isShut = true
+}
+
+// finish waits until nothing runs, for the grace; whatever still runs then is cut, and given its last words. It is true
+// if nothing had to be cut, and ends early when the channel is closed: nobody would read the answers.
+func (g *gate) finish(grace time.Duration, cut func(), unread <-chan struct{}) bool {
+	defer cut()
+	if within(grace, g.running.Wait, unread) {
+		return true
+	}
+	cut()
+	within(lastWords, g.running.Wait, nil)
+	return false
+}
+
+// within runs wait and reports whether it returned within d, and before the channel was closed.
+func within(d time.Duration, wait func(), closed <-chan struct{}) bool {
+	done := make(chan struct{})
+	go func() { wait(); close(done) }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+	case <-closed:
+	}
+	return false
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	defaultHost = "127.0.0.1"
+	defaultPort = "8757"
+)
+
+// Listen listens on addr ("host:port", "host" or ""; by default 127.0.0.1:8757; port 0 takes a free one). It refuses an
+// address that others could reach, whatever name it goes by: there is no authentication yet, and whoever reaches the
+// server can place calls.
+func Listen(addr string) (net.Listener, error) {
+	host, port, err := addressOf(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var ips []netip.Addr
+	if host != "" {
+		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil, fmt.Errorf("cannot listen on %q: %w; use %s:%s", addr, err, defaultHost, port)
+		}
+	}
+	if len(ips) == 0 {
+		ips = []netip.Addr{netip.IPv6Unspecified()} // no host is every address
+	}
+	for _, ip := range ips {
+		if !ip.Unmap().IsLoopback() {
+			return nil, fmt.Errorf("refusing to listen on %q (%s): others could reach it, and without authentication, "+
+				"which does not exist yet, whoever reaches it can place calls. Listen on %s:%s; to use it from elsewhere, "+
+				"put an SSH tunnel or a proxy that authenticates in front of it and allow the proxy's host name",
+				addr, ip.Unmap(), defaultHost, port)
+		}
+	}
+	// The address that was judged, not the name, which might mean another one by now.
+	ln, err := net.Listen("tcp", net.JoinHostPort(ips[0].Unmap().String(), port))
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %q: %w; if another process has the port, choose another one", addr, err)
+	}
+	return ln, nil
+}
+
+// addressOf splits addr and fills in what it leaves out. An empty host, as in ":8757", stays: it means every address.
+func addressOf(addr string) (host, port string, err error) {
+	if addr == "" {
+		return defaultHost, defaultPort, nil
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil {
+		return ip.String(), defaultPort, nil
+	}
+	if !strings.Contains(addr, ":") {
+		return addr, defaultPort, nil
+	}
+	if host, port, err = net.SplitHostPort(addr); err != nil {
+		return "", "", fmt.Errorf("%q is no address to listen on (%w): write host:port, such as %s:%s", addr, err, defaultHost, defaultPort)
+	}
+	if port == "" {
+		port = defaultPort
+	}
+	return host, port, nil
+}
+
+// HTTP serves e on ln until ctx ends, and then ends in order: /readyz says no, new requests are refused, what waits is
+// told to answer with what there is, and running requests have the grace to finish. Then their contexts are cancelled and
+// all connections closed. It returns nil after an end that ctx asked for, however many requests were cut short. An
+// endpoint is served once.
+func HTTP(ctx context.Context, ln net.Listener, e *Endpoint) error {
+	defer e.cut()
+	log := slog.NewLogLogger(zerolog.NewSlogHandler(e.options.Log), slog.LevelWarn)
+	server := &http.Server{
+		Handler:           e,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log,
+		// Not ctx: its end is when requests begin to have the grace, not when they lose their own context.
+		BaseContext: func(net.Listener) context.Context { return e.life },
+		// No ReadTimeout and no WriteTimeout: they would end streams. Bodies and each write have their own.
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+
+	e.gate.shut()
+	e.room.Close()
+	if !e.gate.finish(e.options.Grace, e.cut, nil) {
+		e.options.Log.Warn().Dur("grace", e.options.Grace).Msg("requests still ran when the grace was over, and were cut short")
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	err := server.Shutdown(last) // lets the last answers out
+	if err != nil {
+		err = server.Close()
+	}
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
