@@ -34,7 +34,6 @@ type following struct {
 	yield   func(phone.Observation) bool
 	closed  bool // the line has closed
 	whole   bool // the record is there
-	talked  bool
 	outcome phone.Outcome
 }
 
@@ -42,7 +41,6 @@ func (f *following) see(o phone.Observation) bool {
 	o.At = time.Now()
 	f.closed = f.closed || o.Line == phone.WrappingUp
 	f.whole = f.whole || f.closed && o.Extent == phone.Whole
-	f.talked = f.talked || len(o.Words) > 0 || o.Line == phone.InProgress
 	if o.Outcome != "" {
 		f.outcome = o.Outcome
 	}
@@ -109,7 +107,8 @@ func (f *following) record(ctx context.Context) {
 			return
 		}
 		wait := f.pace.RecordWait
-		if f.outcome == phone.Cancelled || f.outcome == phone.Failed {
+		switch f.outcome {
+		case phone.Cancelled, phone.Failed, phone.NoAnswer, phone.Busy, phone.Declined:
 			wait = min(wait, f.pace.NoTalkWait)
 		}
 		if tries == f.pace.RecordTries || time.Since(began)+f.pace.RecordEvery > wait || !f.pause(ctx, f.pace.RecordEvery) {
@@ -123,10 +122,16 @@ func (f *following) lookup(ctx context.Context) bool {
 	o, err := f.driver.Lookup(ctx, f.ref)
 	if err != nil {
 		f.log.Debug().Err(err).Msg("look-up failed")
+		if later := time.Until(phone.AsError(err).RetryAt); later > 0 {
+			return f.pause(ctx, min(later, maxLater))
+		}
 		return ctx.Err() == nil
 	}
 	return f.see(o)
 }
+
+// maxLater bounds what a service may ask us to wait between two look-ups: somebody is listening.
+const maxLater = 30 * time.Second
 
 func (f *following) pause(ctx context.Context, d time.Duration) bool {
 	select {

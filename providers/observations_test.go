@@ -138,6 +138,22 @@ func TestRecord(t *testing.T) {
 			t.Errorf("waited %v", took)
 		}
 	}))
+	t.Run("at once, however the stream ends", bubble(func(t *testing.T) {
+		d := &streamed{polled: polled{began: time.Now(), lookup: after(0, 0)}}
+		d.stream = func(_ context.Context, _ int, say func(phone.Observation) bool) error { say(closed); return errBroken }
+		if observe(t, d, providers.Pace{}); len(d.opened) != 1 || !slices.Equal(d.asked, []time.Duration{0}) {
+			t.Errorf("opened %d times, looked up at %v", len(d.opened), d.asked)
+		}
+	}))
+	t.Run("what was whole before the close is not the record", bubble(func(t *testing.T) {
+		d := &polled{began: time.Now()}
+		d.lookup = func(n int, _ time.Duration) (phone.Observation, error) {
+			return []phone.Observation{{Extent: phone.Whole}, closed, closed, whole}[n-1], nil
+		}
+		if seen := observe(t, d, providers.Pace{}); len(seen) != 4 {
+			t.Errorf("%d observations", len(seen))
+		}
+	}))
 	t.Run("a stream that brings the record needs no look-up", bubble(func(t *testing.T) {
 		d := &streamed{polled: polled{began: time.Now(), lookup: after(0, never)}}
 		d.stream = func(_ context.Context, _ int, say func(phone.Observation) bool) error { say(whole); return nil }

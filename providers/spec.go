@@ -130,7 +130,7 @@ type Pace struct {
 	RecordEvery time.Duration // between look-ups for the record after the line has closed: 3 s
 	RecordTries int           // look-ups for the record; 0: as many as fit into RecordWait
 	RecordWait  time.Duration // for the record of a call in which they talked: 60 s
-	NoTalkWait  time.Duration // for the record of one that was cancelled or failed: 8 s
+	NoTalkWait  time.Duration // for the record of one in which they did not: 8 s
 	Reconnect   time.Duration // the longest pause before a broken stream is opened again: 5 s
 	Streams     int           // streams that may break one after the other before only look-ups are left: 10
 	Longest     time.Duration // after this a call is given up: 50 min

@@ -76,6 +76,15 @@ func (s Script) At(since time.Duration) State {
 	return st
 }
 
+// Length is how long the call lasts, from the dial until the line has closed.
+func (s Script) Length() time.Duration {
+	end := time.Duration(0)
+	for at, more := s.Next(0); more; at, more = s.Next(at) {
+		end = at
+	}
+	return end
+}
+
 // goodbye is the time between the last word and the end of the line.
 const goodbye = 300 * time.Millisecond
 

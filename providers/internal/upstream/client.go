@@ -60,7 +60,7 @@ type Client struct {
 // New makes a client. Errors: invalid, if the base is no address that a key may be sent to.
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(strings.TrimRight(o.Base, "/"))
-	if err != nil || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+	if err != nil || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
 		return nil, phone.Errorf(phone.Invalid, "%s's base address is not an address such as https://api.example.com.", o.Name)
 	}
 	if base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())) {
