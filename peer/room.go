@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -57,8 +58,8 @@ func (p *Peer) Waiting(ctx context.Context) (wait context.Context, done func()) 
 		}
 	}
 	return wait, sync.OnceFunc(func() {
-		for i := len(stops) - 1; i >= 0; i-- {
-			stops[i]()
+		for _, stop := range slices.Backward(stops) {
+			stop()
 		}
 	})
 }

@@ -105,7 +105,7 @@ func (e *Endpoint) serveMCP(w http.ResponseWriter, r *http.Request) {
 		e.forward(r.Context(), w, r, nil) // mcp-go says what to do instead
 	default:
 		e.withSession(w, r, func(over context.Context) {
-			ctx, stop := e.listening(r, over)
+			ctx, stop := e.listening(over, r)
 			defer stop()
 			e.forward(ctx, w, r, nil)
 		})
@@ -222,7 +222,7 @@ func (e *Endpoint) makeRoom() bool {
 
 // listening returns a context for what listens and never ends by itself: it ends with the connection, with its session
 // and when the server is stopped.
-func (e *Endpoint) listening(r *http.Request, over context.Context) (context.Context, func()) {
+func (e *Endpoint) listening(over context.Context, r *http.Request) (context.Context, func()) {
 	until, stop := e.room.Until(r.Context())
 	until, cancel := context.WithCancel(until)
 	forget := context.AfterFunc(over, cancel)
