@@ -72,7 +72,7 @@ func (d *Desk) Follow(ctx context.Context, c *phone.Call, history []phone.Event,
 	return note(c.Settle(time.Now()))
 }
 
-// Read gives the events of a call after a number, and waits for some; an error ends the mirror.
+// Read gives the events of a call after a number, and waits for some. After an error it is asked again.
 type Read func(ctx context.Context, after int64) ([]phone.Event, error)
 
 // Hold gives the line of a call to somebody who wants to watch it. While nobody in this process follows the call, read
@@ -161,10 +161,15 @@ func (l *Line) mirror() {
 	go func() {
 		for {
 			events, err := read(ctx, l.seq())
-			if err != nil {
-				return
+			if err == nil {
+				l.show(events)
+				continue
 			}
-			l.show(events)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(200 * time.Millisecond): // a read that failed once is made again: somebody watches
+			}
 		}
 	}()
 }

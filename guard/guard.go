@@ -13,7 +13,6 @@ import (
 // Policy is what the operator has decided.
 type Policy struct {
 	Regions []string // ISO 3166-1 alpha-2 codes that may be called at all; empty: every region that a provider covers
-	Types   []string // types allowed beside the usual ones: "UAN", "SHARED_COST"
 }
 
 // Route is how a number would be called.
@@ -91,7 +90,7 @@ func (p Policy) Number(n phone.Number, by Route) []Refusal {
 			all = append(all, Refusal{"region_not_allowed", fmt.Sprintf("The operator allows no calls to %s (OUTDIAL_REGIONS).", where(region))})
 		}
 	}
-	if t := Type(n); !slices.Contains(callable(), t) && !slices.Contains(p.Types, t) {
+	if t := Type(n); !slices.Contains(callable(), t) {
 		all = append(all, Refusal{"number_type", fmt.Sprintf("Numbers of the type %s are not called: they cost more than a call should, or reach no person.", t)})
 	}
 	return all
@@ -110,7 +109,13 @@ func callable() []string {
 }
 
 // Type is the number's type in libphonenumber's words, such as MOBILE or PREMIUM_RATE.
+//
+// Two kinds of North American numbers look like any other to the library and are charged for: the exchange 976
+// (pay-per-call) and 555-1212 (directory assistance). They are PREMIUM_RATE here.
 func Type(n phone.Number) string {
+	if local, ok := strings.CutPrefix(n.E164(), "+1"); ok && len(local) == 10 && (local[3:6] == "976" || local[3:] == "5551212") {
+		return "PREMIUM_RATE"
+	}
 	parsed, err := phonenumbers.Parse(n.E164(), "")
 	if err != nil {
 		return "UNKNOWN"

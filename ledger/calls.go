@@ -83,7 +83,7 @@ func scanCall(row scanner) (Held, error) {
 	if err := errors.Join(json.Unmarshal([]byte(specJSON), &s), json.Unmarshal([]byte(headJSON), &h)); err != nil {
 		return Held{}, err
 	}
-	to, err := phone.ParseNumber(number, "")
+	to, err := phone.RestoreNumber(number)
 	if err != nil {
 		return Held{}, err
 	}

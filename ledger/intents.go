@@ -17,24 +17,28 @@ type Intent struct {
 	// Key is what the client named the wish, or empty. Params is a digest of all that it asked for: the same key with
 	// other params is a conflict.
 	Key, Params string
-	// Derived names the wish by what it is, where there is no Key. It holds until Window after its call has ended.
-	Derived string
-	Window  time.Duration
+	// Names name the wish by what it is, each until Window after its call has ended. Known are those of them under which an
+	// earlier, equal wish counts as this one. Two wishes that the client gave different keys are two.
+	Names, Known []string
+	Window       time.Duration
+
+	// RepeatOf is the call that this one repeats on purpose. It must be over.
+	RepeatOf string
 }
 
 // Reserve finds the call that an intent has already led to, or records a new one that is about to be dialed, in one
 // transaction with the judgement on it. Once it returns a call that is not replayed, that call is on disk as sending and
 // followed by this process: dial it.
 //
-// Errors: invalid with reason key_conflict; those of judge, which is asked only about a new call.
+// Errors: invalid with reason key_conflict; refused with reason busy, if the call that is to be repeated is not over;
+// those of judge, which is asked only about a new call.
 func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func() error) (h Held, replayed bool, err error) {
 	err = l.do(ctx, "reserve", func(tx *sql.Tx) error {
-		key := "derived:" + in.Derived
-		if in.Key != "" {
-			key = "client:" + in.Key
-		}
-		h, replayed, err = earlier(ctx, tx, in, key)
+		h, replayed, err = earlier(ctx, tx, in)
 		if err != nil || replayed {
+			return err
+		}
+		if err := repeatable(ctx, tx, in); err != nil {
 			return err
 		}
 		if err := judge(); err != nil {
@@ -44,10 +48,7 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func() error) (h 
 		if err := insertCall(tx, h); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO intents (principal, key, call_id, params) VALUES (?, ?, ?, ?)
-			ON CONFLICT (principal, key) DO UPDATE SET call_id = excluded.call_id, params = excluded.params`,
-			in.Call.Principal, key, in.Call.ID, in.Params)
-		return err
+		return in.name(tx, in.Call.ID, in.Names...)
 	})
 	if err != nil {
 		return Held{}, false, err
@@ -55,30 +56,94 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func() error) (h 
 	return h, replayed, nil
 }
 
-// earlier is the call of the same intent, if it still stands for it.
-func earlier(ctx context.Context, tx *sql.Tx, in Intent, key string) (Held, bool, error) {
-	var id, params string
-	err := tx.QueryRowContext(ctx, `SELECT call_id, params FROM intents WHERE principal = ? AND key = ?`, in.Call.Principal, key).Scan(&id, &params)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Held{}, false, nil
+// name has a call stand for the intent: under the client's key, and under names.
+func (in Intent) name(tx *sql.Tx, id string, names ...string) error {
+	var keys []string
+	if in.Key != "" {
+		keys = append(keys, clientKey(in.Key))
 	}
-	if err != nil {
-		return Held{}, false, err
+	for _, n := range names {
+		keys = append(keys, derivedKey(n))
 	}
-	if in.Key != "" && params != in.Params {
-		return Held{}, false, &phone.Error{
-			Code: phone.Invalid, Reason: "key_conflict", CallID: id,
-			Message: "This idempotency_key already stands for another call. Send the same request again to get that call, or use another key for a new one.",
+	for _, k := range keys {
+		if _, err := tx.Exec(`INSERT INTO intents (principal, key, call_id, params) VALUES (?, ?, ?, ?)
+			ON CONFLICT (principal, key) DO UPDATE SET call_id = excluded.call_id, params = excluded.params`,
+			in.Call.Principal, k, id, in.Params); err != nil {
+			return err
 		}
 	}
-	h, err := load(ctx, tx, id)
-	if err != nil {
-		return Held{}, false, err
+	return nil
+}
+
+func clientKey(s string) string  { return "client:" + s }
+func derivedKey(s string) string { return "derived:" + s }
+
+// earlier is the call of the same intent, if it still stands for it.
+func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err error) {
+	if in.Key != "" {
+		id, params, err := named(ctx, tx, in.Call.Principal, clientKey(in.Key))
+		switch {
+		case err != nil:
+			return Held{}, false, err
+		case id != "" && params != in.Params:
+			return Held{}, false, &phone.Error{
+				Code: phone.Invalid, Reason: "key_conflict", CallID: id,
+				Message: "This idempotency_key already stands for another call. Send the same request again to get that call, or use another key for a new one.",
+			}
+		case id != "":
+			h, err = load(ctx, tx, id)
+			return h, true, err
+		}
 	}
-	if in.Key == "" && h.Ended() && in.Call.CreatedAt.Sub(h.EndedAt) > in.Window {
-		return Held{}, false, nil
+	for _, name := range in.Known {
+		id, _, err := named(ctx, tx, in.Call.Principal, derivedKey(name))
+		if err != nil {
+			return Held{}, false, err
+		}
+		if id == "" {
+			continue
+		}
+		if h, err = load(ctx, tx, id); err != nil {
+			return Held{}, false, err
+		}
+		if h.Ended() && in.Call.CreatedAt.Sub(h.EndedAt) > in.Window {
+			continue
+		}
+		if in.Key != "" {
+			keyed, err := column(ctx, tx, `SELECT key FROM intents WHERE call_id = ? AND key LIKE 'client:%'`, id)
+			if err != nil {
+				return Held{}, false, err
+			}
+			if len(keyed) > 0 {
+				continue
+			}
+		}
+		return h, true, in.name(tx, id)
 	}
-	return h, true, nil
+	return Held{}, false, nil
+}
+
+func named(ctx context.Context, tx *sql.Tx, principal, key string) (id, params string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT call_id, params FROM intents WHERE principal = ? AND key = ?`, principal, key).Scan(&id, &params)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return id, params, err
+}
+
+// repeatable refuses to repeat a call that goes on, or of which nobody knows whether it does: its phone would ring twice.
+func repeatable(ctx context.Context, tx *sql.Tx, in Intent) error {
+	if in.RepeatOf == "" {
+		return nil
+	}
+	h, err := load(ctx, tx, in.RepeatOf)
+	if err != nil || h.Ended() {
+		return err
+	}
+	return &phone.Error{
+		Code: phone.Refused, Reason: "busy", CallID: h.ID,
+		Message: "The call that is to be repeated is not over, or nobody knows yet whether it happened. Ask get_call about it first.",
+	}
 }
 
 func insertCall(tx *sql.Tx, h Held) error {
@@ -151,7 +216,10 @@ func (l *Ledger) answered(ctx context.Context, id string, d Dial, ref phone.Ref,
 		}
 		return insertEvents(tx, id, []phone.Event{e})
 	})
-	return h, err
+	if err != nil {
+		return Held{}, err
+	}
+	return h, nil
 }
 
 // WantHangup notes that a call is to be ended as soon as the provider's name of it is known.

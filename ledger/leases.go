@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,27 +24,37 @@ func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
 // Lease is how long a process that says nothing keeps its calls.
 func (l *Ledger) Lease() time.Duration { return l.lease }
 
-// Claim takes over the calls of some accounts that are not over and that no living process follows. From then on they are
-// this process's, under a new epoch; what the last one still writes is refused.
-func (l *Ledger) Claim(ctx context.Context, accounts []string, now time.Time) (held []Held, err error) {
-	orphan := `owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`
-	return l.claim(ctx, `dial <> 'unknown' AND status <> 'ended' AND `+orphan+` AND account IN (`+places(len(accounts))+`)`,
-		append([]any{l.process, micros(now)}, anys(accounts)...))
+// Claim takes over the calls that are not over and that nobody works on: those of processes that live no more, and this
+// process's own that it has dropped, which working knows. Calls that a provider has are taken for some accounts alone, a
+// dial that was interrupted for any: nothing is to be asked about it. From then on they are this process's, under a new
+// epoch; what the last one still writes is refused.
+func (l *Ledger) Claim(ctx context.Context, accounts []string, working func(id string) bool, now time.Time) ([]Held, error) {
+	where := `status <> 'ended' AND (dial = 'sending' OR dial = 'placed' AND account IN (` + places(len(accounts)) + `))
+		AND (owner = ? OR owner NOT IN (SELECT id FROM processes WHERE expires_at > ?))`
+	args := append(anys(accounts), l.process, micros(now))
+	if orphans, err := column(ctx, l.read, `SELECT id FROM calls WHERE `+where, args...); err != nil ||
+		!slices.ContainsFunc(orphans, func(id string) bool { return !working(id) }) {
+		return nil, failed("claim", err) // the usual case, without a write
+	}
+	return l.claim(ctx, working, where, args)
 }
 
 // ClaimOne takes one call over, if nobody else who lives follows it; no call otherwise.
 func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held, error) {
-	return l.claim(ctx, `id = ? AND owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`,
-		[]any{id, l.process, micros(now)})
+	return l.claim(ctx, func(string) bool { return false },
+		`id = ? AND owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`, []any{id, l.process, micros(now)})
 }
 
-func (l *Ledger) claim(ctx context.Context, where string, args []any) (held []Held, err error) {
+func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where string, args []any) (held []Held, err error) {
 	err = l.do(ctx, "claim", func(tx *sql.Tx) error {
 		ids, err := column(ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
 		if err != nil {
 			return err
 		}
 		for _, id := range ids {
+			if working(id) {
+				continue
+			}
 			if _, err := tx.Exec(`UPDATE calls SET owner = ?, epoch = epoch + 1 WHERE id = ?`, l.process, id); err != nil {
 				return err
 			}
@@ -144,9 +155,7 @@ func (l *Ledger) Tail(ctx context.Context) {
 	for last := int64(-1); ; {
 		var version int64
 		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err == nil && version != last {
-			if last >= 0 {
-				l.news.tell()
-			}
+			l.news.tell() // at the first look too: a commit may have come before it
 			last = version
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -45,7 +46,13 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 		kind, _, _ := strings.Cut(url, ":")
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not a kind of ledger that this version knows; use sqlite: and a path.", kind)
 	}
+	if strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
+		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
+	}
 	write, read, err := openSQLite(ctx, path)
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return nil, &phone.Error{Code: phone.Unavailable, Op: "ledger: open", Err: err, Message: fmt.Sprintf("The ledger's file cannot be had: %v.", file)}
+	}
 	if err != nil {
 		return nil, failed("open", err)
 	}

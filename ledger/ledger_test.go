@@ -60,11 +60,13 @@ func wish(t *testing.T, number, key, params string) Intent {
 	o := phone.Order{To: n, Task: "x", Voice: "v", MaxDuration: time.Minute, Options: map[string]any{"a": "b"}}
 	return Intent{
 		Call: phone.Begin(NewCallID(), "local", "stepone", "acc", o, now()),
-		Key:  key, Params: params, Derived: "derived of " + number, Window: 10 * time.Minute,
+		Key:  key, Params: params, Names: []string{"by p " + number, "by any " + number}, Known: []string{"by any " + number}, Window: 10 * time.Minute,
 	}
 }
 
 func yes() error { return nil }
+
+func idle(string) bool { return false }
 
 func reserve(t *testing.T, l *Ledger, in Intent) Held {
 	t.Helper()
@@ -174,6 +176,81 @@ func TestTheSameIntentIsTheSameCall(t *testing.T) {
 	}
 }
 
+// A client that names its wish on one try and not on the other means one call; two names are two wishes.
+func TestWithAndWithoutAKey(t *testing.T) {
+	l := fresh(t)
+	plain := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	if h, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "k", "p"), yes); err != nil || !replayed || h.ID != plain.ID {
+		t.Errorf("with a key after without: replayed %v, %v", replayed, err)
+	}
+	if h, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "k", "p"), yes); err != nil || !replayed || h.ID != plain.ID {
+		t.Errorf("the key again: replayed %v, %v", replayed, err)
+	}
+	keyed := reserve(t, l, wish(t, "+8613800138001", "a", "p"))
+	if h, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138001", "", "p"), yes); err != nil || !replayed || h.ID != keyed.ID {
+		t.Errorf("without a key after with: replayed %v, %v", replayed, err)
+	}
+	if other := reserve(t, l, wish(t, "+8613800138001", "b", "p")); other.ID == keyed.ID {
+		t.Error("two keys are one call")
+	}
+}
+
+func TestNoRepeatOfACallThatGoesOn(t *testing.T) {
+	l := fresh(t)
+	first := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	again := wish(t, "+8613800138000", "", "p")
+	again.Names, again.Known, again.RepeatOf = []string{"repeat"}, []string{"repeat"}, first.ID
+	for _, settle := range []func(){
+		func() {},
+		func() { _, _ = l.Unknown(t.Context(), first.ID, &phone.Failure{Code: phone.Uncertain}) },
+		func() { _, _ = l.Placed(t.Context(), first.ID, "r") },
+	} {
+		settle()
+		_, _, err := l.Reserve(t.Context(), again, yes)
+		if e := phone.AsError(err); err == nil || e.Code != phone.Refused || e.Reason != "busy" || e.CallID != first.ID {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// A dial that was interrupted needs no key to be known as such; a call that a provider has needs its account's.
+func TestAnInterruptedDialIsAnybodys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	a, b := open(t, path), open(t, path)
+	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
+	if taken, err := b.Claim(t.Context(), []string{"another"}, idle, now().Add(time.Minute)); err != nil || len(taken) != 1 || taken[0].ID != h.ID {
+		t.Errorf("%+v, %v", taken, err)
+	}
+}
+
+// What this process follows no more, though its name stands in the row, is taken up again.
+func TestADroppedCallIsClaimedByItsOwnProcess(t *testing.T) {
+	l := fresh(t)
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	h, err := l.Placed(t.Context(), h.ID, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := l.Claim(t.Context(), []string{"acc"}, idle, now())
+	if err != nil || len(taken) != 1 || taken[0].Epoch != h.Epoch+1 {
+		t.Fatalf("%+v, %v", taken, err)
+	}
+	if err := observe(t, l, &h, phone.Observation{Line: phone.Ringing}); !errors.Is(err, ErrLost) {
+		t.Errorf("the following that was dropped still writes: %v", err)
+	}
+}
+
+func TestANumberThatIsNoLongerValidIsStillRead(t *testing.T) {
+	l := fresh(t)
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	if _, err := l.write.Exec(`UPDATE calls SET number = '+8699900138000'`); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.Call(t.Context(), "local", h.ID); err != nil || got.Order.To.E164() != "+8699900138000" {
+		t.Errorf("%v, %v", got.Call, err)
+	}
+}
+
 func TestADerivedIntentEndsAfterItsWindow(t *testing.T) {
 	l := fresh(t)
 	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
@@ -251,13 +328,16 @@ func TestOnlyTheFollowerAppends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held, err := b.Claim(t.Context(), []string{"acc"}, now()); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), []string{"acc"}, idle, now()); err != nil || len(held) != 0 {
 		t.Fatalf("a call whose process lives was claimed: %d, %v", len(held), err)
 	}
-	if held, err := b.Claim(t.Context(), []string{"another account"}, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), []string{"acc"}, func(string) bool { return true }, now().Add(time.Hour)); err != nil || len(held) != 0 {
+		t.Fatalf("a call that is worked on here was claimed: %d, %v", len(held), err)
+	}
+	if held, err := b.Claim(t.Context(), []string{"another account"}, idle, now().Add(time.Hour)); err != nil || len(held) != 0 {
 		t.Fatalf("another account's call was claimed: %d, %v", len(held), err)
 	}
-	taken, err := b.Claim(t.Context(), []string{"x", "acc"}, now().Add(31*time.Second))
+	taken, err := b.Claim(t.Context(), []string{"x", "acc"}, idle, now().Add(31*time.Second))
 	if err != nil || len(taken) != 1 || taken[0].ID != h.ID || taken[0].Epoch != h.Epoch+1 {
 		t.Fatalf("claimed %+v, %v", taken, err)
 	}
@@ -274,7 +354,7 @@ func TestOnlyTheFollowerAppends(t *testing.T) {
 	if err := b.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := a.Claim(t.Context(), []string{"acc"}, now()); err != nil || len(held) != 1 {
+	if held, err := a.Claim(t.Context(), []string{"acc"}, idle, now()); err != nil || len(held) != 1 {
 		t.Errorf("after a clean exit %d calls are to be had, %v", len(held), err)
 	}
 }
@@ -283,14 +363,14 @@ func TestAnInterruptedDialCanBeTakenUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	a, b := open(t, path), open(t, path)
 	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
-	taken, err := b.Claim(t.Context(), []string{"acc"}, now().Add(time.Minute))
+	taken, err := b.Claim(t.Context(), []string{"acc"}, idle, now().Add(time.Minute))
 	if err != nil || len(taken) != 1 || taken[0].Dial != Sending {
 		t.Fatalf("%+v, %v", taken, err)
 	}
 	if _, err := b.Unknown(t.Context(), h.ID, &phone.Failure{Code: phone.Uncertain}); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err = b.Claim(t.Context(), []string{"acc"}, now().Add(time.Hour)); err != nil || len(taken) != 0 {
+	if taken, err = b.Claim(t.Context(), []string{"acc"}, idle, now().Add(time.Hour)); err != nil || len(taken) != 0 {
 		t.Errorf("a call of which nobody knows is claimed again: %+v, %v", taken, err)
 	}
 	got, err := a.Placed(t.Context(), h.ID, "r")
@@ -438,7 +518,7 @@ func TestANewerLedgerIsRefused(t *testing.T) {
 	if e := phone.AsError(err); err == nil || e.Reason != "ledger_newer" {
 		t.Errorf("%v", err)
 	}
-	for _, url := range []string{"", "sqlite:", "mysql:x", "/tmp/x"} {
+	for _, url := range []string{"", "sqlite:", "mysql:x", "/tmp/x", "sqlite:~/x.db", "sqlite::memory:", "sqlite://x/y.db"} {
 		if _, err := Open(t.Context(), url, Options{}); phone.CodeOf(err) != phone.Invalid {
 			t.Errorf("%q: %v", url, err)
 		}

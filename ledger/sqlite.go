@@ -72,8 +72,11 @@ func prepare(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if mode != "wal" {
-		if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil || mode != "wal" {
-			return fmt.Errorf("journal mode %s, not WAL: %w", mode, err)
+		if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
+			return fmt.Errorf("switching to WAL: %w", err)
+		}
+		if mode != "wal" {
+			return fmt.Errorf("journal mode %s, not WAL", mode)
 		}
 	}
 	steps, err := fs.Glob(migrations, "migrations/*.sql")

@@ -40,7 +40,8 @@ type Turn struct {
 	Text      string
 	Final     bool
 	At        time.Time // when it was first heard
-	After     int       // the turn that it was put behind, where it did not come last
+	Inserted  bool      // it was not the last when it came, but was put
+	After     int       // behind this turn; 0: before all others
 	Withdrawn bool
 }
 
@@ -101,8 +102,8 @@ func (c *Call) advance(to Status, at, since time.Time, failure *Failure) {
 	if to.rank() <= c.Status.rank() {
 		return
 	}
-	if since.IsZero() {
-		since = at
+	if since.Before(c.CreatedAt) || since.After(at) {
+		since = at // none was told, or by a clock that is not to be trusted
 	}
 	c.Status, c.Failure = to, failure
 	switch {
@@ -120,11 +121,7 @@ func (c *Call) hear(e Event, f Fragment) {
 		if f.After > 0 {
 			i = c.turn(f.After) + 1
 		}
-		t := Turn{ID: f.Turn, At: e.At}
-		if i < len(c.Turns) {
-			t.After = f.After
-		}
-		c.Turns = slices.Insert(c.Turns, i, t)
+		c.Turns = slices.Insert(c.Turns, i, Turn{ID: f.Turn, At: e.At, Inserted: f.Inserted, After: f.After})
 	}
 	t := &c.Turns[i]
 	t.Seq, t.Role, t.Text, t.Final, t.Withdrawn = e.Seq, f.Role, f.Text, f.Final, false

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -175,6 +176,58 @@ func TestStates(t *testing.T) {
 	}
 	if more := observing(t, c, whole("a:hi", "c:yes")); more != nil {
 		t.Errorf("the record again: %v", more)
+	}
+}
+
+// Another process that brings the record late has heard nothing: what the call knows of its end stays.
+func TestTheLateRecordErasesNothing(t *testing.T) {
+	talk, c := 42*time.Second, newCall()
+	events := observing(t, c, opened("a:hi"), Observation{At: at(5), Line: WrappingUp, Outcome: Voicemail, Duration: &talk, Summary: "s"})
+	events = append(events, c.Settle(at(65))...)
+	loaded := newCall()
+	for _, e := range events {
+		loaded.Apply(e)
+	}
+	observing(t, loaded, Observation{At: at(99), Line: WrappingUp, Extent: Whole, Words: heard("a:hi", "c:yes")})
+	if loaded.Outcome != Voicemail || loaded.Duration == nil || *loaded.Duration != talk || loaded.Summary != "s" || loaded.Record != Complete {
+		t.Errorf("%s, %v, %q, %s", loaded.Outcome, loaded.Duration, loaded.Summary, loaded.Record)
+	}
+}
+
+func TestAnEmptyRecordIsToldOnce(t *testing.T) {
+	c := newCall()
+	observing(t, c, opened("a:hi"), whole())
+	if again := observing(t, c, whole(), whole()); again != nil {
+		t.Errorf("told again: %v", again)
+	}
+}
+
+func TestATurnBeforeAllOthers(t *testing.T) {
+	c := newCall()
+	observing(t, c, opened("c:yes"), whole("a:hi", "c:yes"))
+	if first := c.Turns[0]; first.Text != "hi" || !first.Inserted || first.After != 0 || c.Turns[1].Inserted {
+		t.Errorf("%+v", c.Turns)
+	}
+}
+
+func TestAClockThatIsNotToBeTrusted(t *testing.T) {
+	for _, ended := range []time.Time{at(0).Add(-8 * time.Hour), at(9).Add(8 * time.Hour)} {
+		c := newCall()
+		observing(t, c, Observation{At: at(9), Line: WrappingUp, EndedAt: ended, StartedAt: ended, Extent: Whole, Words: heard("a:hi")})
+		if c.EndedAt != at(9) || c.StartedAt != at(9) {
+			t.Errorf("a call of %v started %v and ended %v", c.CreatedAt, c.StartedAt, c.EndedAt)
+		}
+	}
+}
+
+func TestTwoConversationsWithLittleInCommon(t *testing.T) {
+	var a, b []Words
+	for i := range 3000 {
+		a = append(a, Words{Role: Agent, Text: fmt.Sprint("a", i), Final: true})
+		b = append(b, Words{Role: Callee, Text: fmt.Sprint("b", i), Final: true})
+	}
+	if m := common(a, b); len(m) != 0 {
+		t.Errorf("%d in common", len(m))
 	}
 }
 

@@ -25,11 +25,13 @@ type Progress struct {
 
 // Fragment is a turn's text so far. It replaces what was there and does not append.
 type Fragment struct {
-	Turn  int    `json:"turn"`
-	After int    `json:"after,omitempty"` // the turn that it stands behind, for a turn that is new; 0: the first
-	Role  Role   `json:"role"`
-	Text  string `json:"text"`
-	Final bool   `json:"final,omitempty"`
+	Turn  int `json:"turn"`
+	After int `json:"after,omitempty"` // the turn that it stands behind, for a turn that is new; 0: before all others
+
+	Inserted bool   `json:"inserted,omitempty"` // there are turns behind it already
+	Role     Role   `json:"role"`
+	Text     string `json:"text"`
+	Final    bool   `json:"final,omitempty"`
 }
 
 // Withdrawn says that the provider's record does not know the turn: it was never said.

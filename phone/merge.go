@@ -68,6 +68,10 @@ func (l *listener) behind(after int) int {
 
 type match struct{ heard, record int }
 
+// mostCompared bounds the work on two conversations that have little in common: beyond it what lies between their common
+// beginning and end is corrected turn by turn.
+const mostCompared = 1 << 22
+
 // common is a longest common subsequence of two conversations, after their common beginning and end are taken off.
 func common(a, b []Words) []match {
 	var head, tail []match
@@ -80,6 +84,10 @@ func common(a, b []Words) []match {
 	for n > i && m > i && same(a[n-1], b[m-1]) {
 		n, m = n-1, m-1
 		tail = append(tail, match{n, m})
+	}
+	if (n-i)*(m-i) > mostCompared {
+		slices.Reverse(tail)
+		return append(head, tail...)
 	}
 	longest := make([][]int, n-i+1)
 	for k := range longest {

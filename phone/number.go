@@ -42,10 +42,30 @@ func ParseNumber(s, region string) (n Number, err error) {
 		return Number{}, &Error{Code: Invalid, Reason: "invalid_number", Message: "No such telephone number exists: check the digits."}
 	}
 	e164 := phonenumbers.Format(p, phonenumbers.E164)
-	if region == "" && e164 != s {
+	if region == "" && e164 != s || region != "" && !ownDigits(s, p, region) {
 		return Number{}, badNumber("has digits that do not belong to it: in E.164 form it would be " + e164)
 	}
 	return Number{e164: e164, region: phonenumbers.GetRegionCodeForNumber(p)}, nil
+}
+
+// ownDigits says whether a national number was written with its own digits and at most the trunk prefix: the library
+// drops carrier codes and the like, and whoever wrote them meant something else.
+func ownDigits(s string, p *phonenumbers.PhoneNumber, region string) bool {
+	before, ok := strings.CutSuffix(s, phonenumbers.GetNationalSignificantNumber(p))
+	return ok && (before == "" || before == phonenumbers.GetNddPrefixForRegion(region, true))
+}
+
+// RestoreNumber gives back a number that was valid when it was recorded, though newer tables may say otherwise. It is for
+// what comes out of the ledger, and for nothing else. Errors: internal, if it never was one.
+func RestoreNumber(e164 string) (Number, error) {
+	if !isE164(e164) {
+		return Number{}, Errorf(Internal, "The ledger holds a number that is none.")
+	}
+	n, err := ParseNumber(e164, "")
+	if err != nil {
+		return Number{e164: e164}, nil
+	}
+	return n, nil
 }
 
 // isE164 tells ITU-T E.164's form: +, no leading zero, at most 15 digits.

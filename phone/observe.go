@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"reflect"
 	"slices"
 	"time"
 )
@@ -22,7 +23,7 @@ func (h hearing) clone() hearing {
 // often it comes again, gives no event.
 func (c *Call) Observe(o Observation) []Event {
 	l := &listener{call: c.Clone(), at: o.At}
-	l.call.hearing.told = c.hearing.told.and(o)
+	l.call.hearing.told = c.known().and(c.hearing.told).and(o)
 	l.observe(o)
 	c.hearing = l.call.hearing
 	return l.events
@@ -103,12 +104,25 @@ func (l *listener) completeness(o Observation) Record {
 	return Complete
 }
 
+// end closes the call with what was told of its end; again only if there is something new in it.
 func (l *listener) end(r Record) {
 	t := l.call.hearing.told
 	if t.Outcome == "" {
 		t.Outcome = UnknownOutcome
 	}
-	l.emit(Ended{Outcome: t.Outcome, Duration: t.Duration, Cost: t.Cost, Summary: t.Summary, Recording: t.Recording, Record: r})
+	e := Ended{Outcome: t.Outcome, Duration: t.Duration, Cost: t.Cost, Summary: t.Summary, Recording: t.Recording, Record: r}
+	c := l.call
+	if c.Ended() && reflect.DeepEqual(e, Ended{
+		Outcome: c.Outcome, Duration: c.Duration, Cost: c.Cost, Summary: c.Summary, Recording: c.Recording, Record: c.Record,
+	}) {
+		return
+	}
+	l.emit(e)
+}
+
+// known is what the call's events have told of its end.
+func (c *Call) known() Observation {
+	return Observation{Outcome: c.Outcome, Duration: c.Duration, Cost: c.Cost, Summary: c.Summary, Recording: c.Recording}
 }
 
 // and adds to what was told of the end what o says of it. A later word replaces an earlier one, silence does not.

@@ -52,16 +52,8 @@ func (f *following) see(o phone.Observation) bool {
 func (f *following) stream(ctx context.Context) bool {
 	for broken := 0; broken < f.pace.Streams; {
 		opened := time.Now()
-		var err error
-		for o, e := range f.streamer.Stream(ctx, f.ref) {
-			if err = e; err != nil {
-				break
-			}
-			if !f.see(o) {
-				return false
-			}
-		}
-		if ctx.Err() != nil {
+		wanted, err := f.oneStream(ctx)
+		if !wanted || ctx.Err() != nil {
 			return false
 		}
 		if f.closed || err == nil {
@@ -82,6 +74,19 @@ func (f *following) stream(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// oneStream reads a stream until it ends or breaks.
+func (f *following) oneStream(ctx context.Context) (wanted bool, err error) {
+	for o, e := range f.streamer.Stream(ctx, f.ref) {
+		if e != nil {
+			return true, e
+		}
+		if !f.see(o) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // poll looks the call up until the line has closed: often while it is young, then every Poll.
@@ -119,7 +124,7 @@ func (f *following) record(ctx context.Context) {
 
 // lookup asks once. What goes wrong is asked again by the caller's loop, in its time.
 func (f *following) lookup(ctx context.Context) bool {
-	o, err := f.driver.Lookup(ctx, f.ref)
+	o, err := f.Lookup(ctx, f.ref)
 	if err != nil {
 		f.log.Debug().Err(err).Msg("look-up failed")
 		if later := time.Until(phone.AsError(err).RetryAt); later > 0 {

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -122,7 +123,7 @@ func (p *Provider) Place(ctx context.Context, o phone.Order) (phone.Ref, error) 
 }
 
 func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) {
-	ref, err := p.driver.Place(ctx, o)
+	ref, err := caught(func() (phone.Ref, error) { return p.driver.Place(ctx, o) })
 	if err == nil && ref == "" {
 		err = phone.Errorf(phone.Internal, "no name of the call")
 	}
@@ -149,9 +150,19 @@ func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) 
 
 // Lookup asks once how a call stands. Errors: not_found, unauthorized, exhausted, unavailable.
 func (p *Provider) Lookup(ctx context.Context, ref phone.Ref) (phone.Observation, error) {
-	o, err := p.driver.Lookup(ctx, ref)
+	o, err := caught(func() (phone.Observation, error) { return p.driver.Lookup(ctx, ref) })
 	o.At = time.Now()
 	return o, err
+}
+
+// caught makes an error of an adapter's panic: one service's odd answer must not end the calls of all.
+func caught[T any](do func() (T, error)) (v T, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("panic in the adapter: %v", fault)
+		}
+	}()
+	return do()
 }
 
 // CanHangup says whether the service can end a call.

@@ -41,7 +41,11 @@ func FromTurn(t phone.Turn) Turn {
 	if t.Withdrawn {
 		return Turn{Turn: t.ID, Seq: t.Seq, Withdrawn: true}
 	}
-	return Turn{Turn: t.ID, Seq: t.Seq, Role: string(t.Role), Text: t.Text, Final: &t.Final, At: Time(t.At), After: t.After}
+	w := Turn{Turn: t.ID, Seq: t.Seq, Role: string(t.Role), Text: t.Text, Final: &t.Final, At: Time(t.At)}
+	if t.Inserted {
+		w.After = &t.After
+	}
+	return w
 }
 
 // FromCost gives a cost, or nothing for none.
@@ -96,7 +100,10 @@ func FromEvent(callID string, e phone.Event) Event {
 func TurnOf(e phone.Event) *Turn {
 	switch b := e.Body.(type) {
 	case phone.Fragment:
-		return &Turn{Turn: b.Turn, Seq: e.Seq, Role: string(b.Role), Text: b.Text, Final: &b.Final, At: Time(e.At), After: b.After}
+		t := FromTurn(phone.Turn{
+			ID: b.Turn, Seq: e.Seq, Role: b.Role, Text: b.Text, Final: b.Final, At: e.At, Inserted: b.Inserted, After: b.After,
+		})
+		return &t
 	case phone.Withdrawn:
 		return &Turn{Turn: b.Turn, Seq: e.Seq, Withdrawn: true}
 	}

@@ -46,10 +46,11 @@ func (s *Switchboard) PlaceBatch(ctx context.Context, who phone.Caller, b Batch)
 	}
 	seen := map[string]int{}
 	for i, r := range b.Recipients {
-		if j, twice := seen[r.To]; twice {
-			return "", nil, phone.Errorf(phone.Invalid, "recipients: number %d is in the list twice (items %d and %d). Nobody was called.", i+1, j+1, i+1)
+		whom := s.whom(b, r)
+		if j, twice := seen[whom]; twice {
+			return "", nil, phone.Errorf(phone.Invalid, "recipients: items %d and %d are the same number. Nobody was called.", j+1, i+1)
 		}
-		seen[r.To] = i
+		seen[whom] = i
 	}
 	begun := time.Now()
 	items = make([]BatchItem, len(b.Recipients))
@@ -74,26 +75,36 @@ func (s *Switchboard) placeItem(ctx context.Context, who phone.Caller, b Batch, 
 		return item
 	}
 	item.Task = task
-	if ctx.Err() != nil || time.Since(begun) > batchWithin {
-		item.Err = phone.Errorf(phone.Unavailable, "The batch took too long to reach this recipient, who was not called. Send the same batch again: it goes on here.")
-		return item
-	}
 	q := b.Request
 	q.To, q.Task = r.To, task
 	if q.Key != "" {
-		q.Key = fmt.Sprintf("%s#%s", q.Key, r.To)
+		q.Key = fmt.Sprintf("%s#%s", q.Key, s.whom(b, r))
 	}
-	if item.Placement, err = s.Place(ctx, who, q); err != nil {
+	judge := s.judge
+	if time.Since(begun) > batchWithin { // who was called before is still found
+		judge = func(plan) error {
+			return phone.Errorf(phone.Unavailable, "The batch took too long to reach this recipient, who was not called. Send the same batch again: it goes on here.")
+		}
+	}
+	if item.Placement, err = s.place(ctx, who, q, judge); err != nil {
 		item.Err = phone.AsError(err)
 	}
 	return item
+}
+
+// whom is a recipient however the number is written.
+func (s *Switchboard) whom(b Batch, r Recipient) string {
+	if n, err := s.number(r.To, b.Request.Provider); err == nil {
+		return n.E164()
+	}
+	return r.To
 }
 
 // batchID names a batch by what it is.
 func (s *Switchboard) batchID(who phone.Caller, b Batch) string {
 	parts := []string{who.Principal, b.Request.Key, b.Request.Task, b.Request.Provider}
 	for _, r := range b.Recipients {
-		parts = append(parts, r.To)
+		parts = append(parts, s.whom(b, r))
 	}
 	return "batch_" + s.Ledger.Digest(parts...)
 }

@@ -2,12 +2,15 @@ package switchboard
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
 
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
 )
 
 // follow has a call followed that this process holds, until it is over or another process has taken it.
@@ -16,28 +19,64 @@ func (s *Switchboard) follow(h ledger.Held) {
 	if !ok {
 		return
 	}
+	done := s.work(h.ID)
 	s.follows.Go(func() {
+		defer done() // a call that is not over is then taken up by the next round
 		ctx, cancel := context.WithCancel(s.life)
 		defer cancel()
-		history, err := s.Ledger.Events(ctx, h.ID, 0)
-		if err == nil {
-			err = s.desk.Follow(ctx, h.Call, history, p.Observations(ctx, h.Ref), s.recorder(h))
+		if h.HangupWanted {
+			s.follows.Go(func() { s.hangUp(ctx, p, h) })
 		}
-		if err != nil && ctx.Err() == nil {
+		if err := s.read(ctx, p, h); err != nil && ctx.Err() == nil {
 			s.Log.Warn().Err(err).Str("call", h.ID).Msg("stopped following")
-			_ = s.Ledger.Release(context.WithoutCancel(ctx), h.ID, h.Epoch) // Run takes it up again
 		}
 	})
 }
 
-// recorder writes a call's events under the epoch of this following. A ledger that is busy is asked again: the words
-// would be lost with the following.
+// read follows a call to its end. A fault in what a provider says ends the following and not the process.
+func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.Held) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("panic: %v", fault)
+		}
+	}()
+	history, err := s.Ledger.Events(ctx, h.ID, 0)
+	if err != nil {
+		return err
+	}
+	return s.desk.Follow(ctx, h.Call, history, p.Observations(ctx, h.Ref), s.recorder(h))
+}
+
+// hangUp ends a call that somebody cancelled before the provider had it. It tries for a while.
+func (s *Switchboard) hangUp(ctx context.Context, p *providers.Provider, h ledger.Held) {
+	for wait := time.Second; wait < time.Minute; wait *= 2 {
+		err := p.Hangup(ctx, h.Ref)
+		if err == nil || phone.CodeOf(err) == phone.Unsupported || ctx.Err() != nil {
+			return
+		}
+		s.Log.Warn().Err(err).Str("call", h.ID).Msg("a call that was cancelled while it was dialed could not be hung up")
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// recorder writes a call's events under the epoch of this following. A ledger that cannot be written is tried again for
+// some seconds; after that the call is taken up anew, from what the provider then tells.
 func (s *Switchboard) recorder(h ledger.Held) func(context.Context, *phone.Call, []phone.Event) error {
 	return func(ctx context.Context, after *phone.Call, events []phone.Event) error {
 		for try := 1; ; try++ {
 			err := s.Ledger.Append(ctx, after, h.Epoch, events)
-			if e := phone.AsError(err); err == nil || e.Reason == ledger.ErrLost.Reason || e.Code != phone.Unavailable || try == 5 {
+			if err == nil || errors.Is(err, ledger.ErrLost) || try == 8 {
 				return err
+			}
+			s.Log.Warn().Err(err).Str("call", h.ID).Msg("what was said could not be recorded yet")
+			select {
+			case <-time.After(50 * time.Millisecond << try):
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
 	}
@@ -99,10 +138,17 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 			Message: "The key of the account that placed this call is not here, so it cannot be ended from here.",
 		}
 	}
-	if !p.CanHangup() {
-		return nil, phone.About(p.Hangup(ctx, h.Ref), id)
+	if h.Dial == ledger.Unknown {
+		return h.Call, failureOf(h.Call)
 	}
-	if h.Dial != ledger.Placed {
+	if !p.CanHangup() {
+		e := phone.About(p.Hangup(ctx, h.Ref), id)
+		if h.Dial == ledger.Sending {
+			e.Started = phone.StartedUnknown
+		}
+		return nil, e
+	}
+	if h.Dial == ledger.Sending {
 		if h, err = s.Ledger.WantHangup(ctx, id); err != nil {
 			return nil, err
 		}
@@ -133,7 +179,9 @@ func (s *Switchboard) Run(ctx context.Context) {
 	for {
 		now := time.Now()
 		if now.Sub(renewed) >= s.Ledger.Lease()/3 {
-			if err := s.Ledger.Renew(ctx, now); err != nil {
+			if err := s.Ledger.Renew(ctx, now); ctx.Err() != nil {
+				return
+			} else if err != nil {
 				s.Log.Error().Err(err).Msg("the lease could not be renewed")
 			} else {
 				renewed = now
@@ -154,7 +202,7 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 	for _, p := range s.Providers {
 		accounts = append(accounts, p.Account())
 	}
-	held, err := s.Ledger.Claim(ctx, accounts, now)
+	held, err := s.Ledger.Claim(ctx, accounts, s.worksOn, now)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.Log.Error().Err(err).Msg("calls that nobody follows could not be claimed")
@@ -167,8 +215,12 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 			continue
 		}
 		why := &phone.Failure{Code: phone.Uncertain, Message: "outdial stopped while it was dialing: the phone may have rung. Do not ask again; ask about this call instead."}
-		if _, err := s.Ledger.Unknown(ctx, h.ID, why); err != nil {
+		settled, err := s.Ledger.Unknown(ctx, h.ID, why)
+		switch {
+		case err != nil:
 			s.Log.Error().Err(err).Str("call", h.ID).Msg("an interrupted dial could not be recorded")
+		case settled.Dial == ledger.Placed && s.Ledger.Follows(settled): // its answer came meanwhile after all
+			s.follow(settled)
 		}
 	}
 }

@@ -73,6 +73,10 @@ func (s *Switchboard) judge(p plan) error {
 // Errors: those of parsing and judging, with which nothing happened; of the dial that surely failed, with the call_id; and
 // uncertain, with the call_id to ask about, whose answer to the same request stays the same until it is settled.
 func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (Placement, error) {
+	return s.place(ctx, who, r, s.judge)
+}
+
+func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, judge func(plan) error) (Placement, error) {
 	p, err := s.plan(r)
 	if err != nil {
 		return Placement{}, err
@@ -81,14 +85,21 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 	if err != nil {
 		return Placement{}, err
 	}
-	held, replayed, err := s.Ledger.Reserve(ctx, intent, func() error { return s.judge(p) })
+	done := s.work(intent.Call.ID)
+	held, replayed, err := s.Ledger.Reserve(ctx, intent, func() error { return judge(p) })
+	if err != nil || replayed {
+		done()
+	}
 	if err != nil {
 		return Placement{}, err
 	}
 	if !replayed {
-		s.dials.Go(func() { s.dial(context.WithoutCancel(ctx), p, held) })
+		s.dials.Go(func() {
+			defer done()
+			s.dial(context.WithoutCancel(ctx), p, held)
+		})
 	}
-	call, err := s.answered(ctx, who, held)
+	call, err := s.await(ctx, who, held)
 	return Placement{Call: call, Replayed: replayed}, err
 }
 
@@ -112,10 +123,18 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 	}
 	c := phone.Begin(ledger.NewCallID(), who.Principal, p.provider.Name(), p.provider.Account(), o, time.Now().UTC())
 	c.Simulated = p.provider.Spec().Simulated
-	return ledger.Intent{
-		Call: c, Key: r.Key, Params: s.Ledger.Digest(string(everything)), Window: sameIntent,
-		Derived: s.Ledger.Digest(p.provider.Name(), o.To.E164(), strings.Join(strings.Fields(strings.ToLower(o.Task)), " "), r.RepeatOf),
-	}, nil
+	in := ledger.Intent{Call: c, Key: r.Key, Params: s.Ledger.Digest(string(everything)), Window: sameIntent, RepeatOf: r.RepeatOf}
+	task := strings.Join(strings.Fields(strings.ToLower(o.Task)), " ")
+	in.Names = []string{s.Ledger.Digest(p.provider.Name(), o.To.E164(), task, r.RepeatOf)}
+	in.Known = in.Names
+	if !c.Simulated {
+		// Through whichever provider: another process, or this one after a change of settings, may route the same wish otherwise.
+		in.Names = append(in.Names, s.Ledger.Digest("any provider", o.To.E164(), task, r.RepeatOf))
+		if r.Provider == "" {
+			in.Known = in.Names
+		}
+	}
+	return in, nil
 }
 
 // dial asks the provider, records what it answers, and has the call followed.
@@ -124,7 +143,7 @@ func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	o.CallID = h.ID
 	ref, err := p.provider.Place(ctx, o)
 	var settled ledger.Held
-	s.insist(ctx, h.ID, func() (rerr error) {
+	s.insist(h.ID, ref, func() (rerr error) {
 		switch {
 		case err == nil:
 			settled, rerr = s.Ledger.Placed(ctx, h.ID, ref)
@@ -138,55 +157,54 @@ func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	if settled.Call == nil || settled.Dial != ledger.Placed {
 		return
 	}
-	if settled.HangupWanted {
-		if err := p.provider.Hangup(ctx, ref); err != nil {
-			s.Log.Warn().Err(err).Str("call", h.ID).Msg("the call that was to be cancelled while it was dialed could not be hung up")
-		}
-	}
 	if s.Ledger.Follows(settled) {
 		s.follow(settled)
 	}
 }
 
-// insist records a fact that must not be lost, for as long as a busy ledger may take.
-func (s *Switchboard) insist(ctx context.Context, id string, record func() error) {
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
+// insist records a fact that must not be lost, however long the ledger cannot be written, until the process ends. The log
+// has the provider's name of the call by then, for the operator.
+func (s *Switchboard) insist(id string, ref phone.Ref, record func() error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := record()
 		if err == nil {
 			return
 		}
-		s.Log.Error().Err(err).Str("call", id).Msg("what the provider answered could not be recorded")
-		if wait > 10*time.Second {
-			return
-		}
+		s.Log.Error().Err(err).Str("call", id).Str("ref", string(ref)).Msg("what the provider answered could not be recorded yet")
 		select {
 		case <-time.After(wait):
-		case <-ctx.Done():
+		case <-s.life.Done():
 			return
 		}
 	}
 }
 
-// answered waits until it is known what became of a dial, whoever began it.
-func (s *Switchboard) answered(ctx context.Context, who phone.Caller, h ledger.Held) (*phone.Call, error) {
+// await waits until it is known what became of a dial, whoever began it. A ledger that cannot be read says nothing about
+// the phone: then the call is dialing, as far as anybody knows.
+func (s *Switchboard) await(ctx context.Context, who phone.Caller, h ledger.Held) (*phone.Call, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	for {
+	for last := h.Call; ; {
 		news := s.Ledger.News()
+		again := time.Hour
 		now, err := s.Ledger.Call(context.WithoutCancel(ctx), who.Principal, h.ID)
 		if err != nil {
-			return h.Call, err
-		}
-		switch now.Dial {
-		case ledger.Placed:
-			return now.Call, nil
-		case ledger.Rejected, ledger.Unknown:
-			return now.Call, failureOf(now.Call)
+			s.Fault("await", err)
+			again = 100 * time.Millisecond
+		} else {
+			last = now.Call
+			switch now.Dial {
+			case ledger.Placed:
+				return last, nil
+			case ledger.Rejected, ledger.Unknown:
+				return last, failureOf(last)
+			}
 		}
 		select {
 		case <-news:
+		case <-time.After(again):
 		case <-ctx.Done():
-			return now.Call, nil // dialing: the handle is all there is so far
+			return last, nil // dialing: the handle is all there is so far
 		}
 	}
 }

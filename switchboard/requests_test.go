@@ -81,6 +81,37 @@ func TestCheckAgreesWithPlace(t *testing.T) {
 	}
 }
 
+// A number without its country is not guessed where it could be somebody else's.
+func TestNationalNumbers(t *testing.T) {
+	home := spec("china", "CN")
+	home.Home = "CN"
+	cn := providers.New(home, newService(), providers.Options{Account: "a"})
+	us := providers.New(spec("america", "US", "CA"), newService(), providers.Options{Account: "b"})
+	missing := func(o *Options) { o.Missing = []providers.Spec{spec("america", "US", "CA")} }
+	alone := newBoard(t, file(t), missing, cn)
+	both := newBoard(t, file(t), nil, cn, us)
+	america := newBoard(t, file(t), nil, us)
+	region := newBoard(t, file(t), func(o *Options) { o.Region = "US" }, us)
+	for _, tt := range []struct {
+		b        board
+		to, want string
+	}{
+		{alone, "13800138000", "+8613800138000"},
+		{alone, "13105551234", ""}, // also a number of the United States, with its trunk prefix
+		{both, "13800138000", ""},
+		{america, "2025550143", ""},
+		{region, "2025550143", "+12025550143"},
+		{region, "12025550143", "+12025550143"},
+		{region, "112025550143", ""},
+		{region, "01112025550143", ""},
+	} {
+		n, err := tt.b.number(tt.to, "")
+		if n.E164() != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: %s, %v", tt.to, n.E164(), err)
+		}
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	s := newService()
 	b := newBoard(t, file(t), nil, with(s))
@@ -145,7 +176,12 @@ func TestBatch(t *testing.T) {
 	if s.count() != 2 {
 		t.Errorf("%d dials", s.count())
 	}
-	batch.Recipients = append(batch.Recipients, batch.Recipients[0])
+	batch.Recipients[0].To = "13800138000" // the same person, written otherwise
+	b.Region = "CN"
+	if other, items, err := b.PlaceBatch(t.Context(), me(), batch); err != nil || other != id || !items[0].Placement.Replayed || s.count() != 2 {
+		t.Errorf("in another spelling: %s, %+v, %v", other, items[0], err)
+	}
+	batch.Recipients = append(batch.Recipients, Recipient{To: "+8613800138000", Variables: batch.Recipients[0].Variables})
 	if _, _, err := b.PlaceBatch(t.Context(), me(), batch); phone.CodeOf(err) != phone.Invalid {
 		t.Errorf("the same number twice: %v", err)
 	}

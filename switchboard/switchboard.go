@@ -3,6 +3,7 @@ package switchboard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -37,11 +38,15 @@ type Switchboard struct {
 	end     context.CancelFunc
 	dials   sync.WaitGroup
 	follows sync.WaitGroup
+
+	mu      sync.Mutex
+	working map[string]int // the calls that something here dials or follows
+	closing bool
 }
 
 // New makes a switchboard. Close ends it.
 func New(o Options) *Switchboard {
-	s := &Switchboard{Options: o, desk: follow.NewDesk()}
+	s := &Switchboard{Options: o, desk: follow.NewDesk(), working: map[string]int{}}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -49,6 +54,9 @@ func New(o Options) *Switchboard {
 // Close waits for the dials under way, as long as the context allows, and stops following; what was followed is given up
 // for others, or for the next start.
 func (s *Switchboard) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	dialed := make(chan struct{})
 	go func() { s.dials.Wait(); close(dialed) }()
 	var err error
@@ -60,6 +68,31 @@ func (s *Switchboard) Close(ctx context.Context) error {
 	s.end()
 	s.follows.Wait()
 	return errors.Join(err, s.Ledger.Leave(context.WithoutCancel(ctx)))
+}
+
+// work says that something here is at work on a call until done is called. A round of Run takes up what nothing works on.
+func (s *Switchboard) work(id string) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.working[id]++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.working[id]--; s.working[id] == 0 {
+			delete(s.working, id)
+		}
+	})
+}
+
+func (s *Switchboard) worksOn(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing || s.working[id] > 0
+}
+
+// Fault logs a fault of this program that a caller is told no more of.
+func (s *Switchboard) Fault(op string, err error) {
+	s.Log.Error().Err(err).Str("in", op).Msg("a fault")
 }
 
 // named gives a configured provider by its name. Errors: invalid, saying what would configure it.
@@ -139,11 +172,8 @@ func orNowhere(region string) string {
 	return region
 }
 
-// home is the region of national numbers: the operator's, else that of the provider that alone can be meant.
+// home is the region of the provider that alone can be meant, if it has one.
 func (s *Switchboard) home(name string) string {
-	if s.Region != "" {
-		return s.Region
-	}
 	if name == "" {
 		name = s.Default
 	}
@@ -159,13 +189,41 @@ func (s *Switchboard) home(name string) string {
 	return ""
 }
 
-// number reads a number as written. Emergency numbers are refused first, by their digits. Errors: refused, invalid.
+// number reads a number as written. Emergency numbers are refused first, by their digits. A national number whose region
+// nobody has set is taken only if no other provider's region has such a number too. Errors: refused, invalid.
 func (s *Switchboard) number(written, provider string) (phone.Number, error) {
-	region := s.home(provider)
-	if r, refused := guard.Emergency(written, region); refused {
+	if r, refused := guard.Emergency(written, s.Region); refused {
 		return phone.Number{}, r.Err()
 	}
-	return phone.ParseNumber(written, region)
+	if s.Region != "" || strings.HasPrefix(written, "+") {
+		return phone.ParseNumber(written, s.Region)
+	}
+	home := s.home(provider)
+	n, err := phone.ParseNumber(written, home)
+	if err != nil {
+		return n, err
+	}
+	for _, other := range s.regions() {
+		if m, err := phone.ParseNumber(written, other); err == nil && m != n {
+			return phone.Number{}, &phone.Error{
+				Code: phone.Invalid, Reason: "bad_number",
+				Message: fmt.Sprintf("The number could be one of %s or of %s: write it with + and the country code, or set OUTDIAL_REGION.", home, other),
+			}
+		}
+	}
+	return n, nil
+}
+
+// regions are those of all providers, also of those that are not configured.
+func (s *Switchboard) regions() []string {
+	var all []string
+	for _, p := range s.Providers {
+		all = append(all, p.Spec().Regions...)
+	}
+	for _, spec := range s.Missing {
+		all = append(all, spec.Regions...)
+	}
+	return all
 }
 
 func (s *Switchboard) way(p *providers.Provider) guard.Route {
@@ -185,7 +243,7 @@ func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*ph
 	return h.Call, nil
 }
 
-// lateRecord asks once for a record that had not come in time.
+// lateRecord asks for a record that had not come in time, once for each time that somebody looks.
 func (s *Switchboard) lateRecord(ctx context.Context, h ledger.Held) *phone.Call {
 	p, ok := s.holding(h.Call)
 	if !ok {
@@ -197,11 +255,13 @@ func (s *Switchboard) lateRecord(ctx context.Context, h ledger.Held) *phone.Call
 	if err != nil || o.Extent != phone.Whole {
 		return h.Call
 	}
+	defer s.work(h.ID)()
 	claimed, err := s.Ledger.ClaimOne(ctx, h.ID, time.Now())
 	if err != nil || len(claimed) == 0 {
 		return h.Call
 	}
 	late := claimed[0]
+	defer func() { _ = s.Ledger.Release(context.WithoutCancel(ctx), late.ID, late.Epoch) }()
 	after := late.Clone()
 	events := late.Observe(o)
 	for _, e := range events {

@@ -481,3 +481,50 @@ func TestManyListenersOneStream(t *testing.T) {
 		t.Errorf("%d streams", s.streams)
 	}
 }
+
+// The same wish routed otherwise, by another process or after a change of settings, is the same call.
+func TestAnotherRouteIsTheSameIntent(t *testing.T) {
+	one, two := newService(), newService()
+	path := file(t)
+	p1 := providers.New(spec("one"), one, providers.Options{Account: "1"})
+	p2 := providers.New(spec("two"), two, providers.Options{Account: "2"})
+	a, b := newBoard(t, path, nil, p1, p2), newBoard(t, path, nil, p2)
+	first, err := a.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil || !second.Replayed || second.Call.ID != first.Call.ID || one.count()+two.count() != 1 {
+		t.Errorf("%+v, %v, %d dials", second, err, one.count()+two.count())
+	}
+}
+
+// odd is a service whose answers make the adapter panic.
+type odd struct{ *service }
+
+func (odd) Lookup(context.Context, phone.Ref) (phone.Observation, error) { panic("odd") }
+
+func TestAPanicEndsNothingElse(t *testing.T) {
+	s := newService()
+	b := newBoard(t, file(t), nil, providers.New(spec("test"), odd{s}, providers.Options{Account: "acc"}))
+	if _, err := b.Place(t.Context(), me(), ask("+8613800138000", "x")); err != nil {
+		t.Fatal(err)
+	}
+	s.place = func(phone.Order) (phone.Ref, error) { panic("odd") }
+	_, err := b.Place(t.Context(), me(), ask("+8613800138001", "x"))
+	if e := phone.AsError(err); e.Code != phone.Uncertain || e.CallID == "" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCancelOfAnUnconfirmedCall(t *testing.T) {
+	s := newService()
+	s.place = func(phone.Order) (phone.Ref, error) { return "", phone.Errorf(phone.Uncertain, "may ring") }
+	b := newBoard(t, file(t), nil, with(s))
+	_, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	id := phone.AsError(err).CallID
+	_, err = b.Hangup(t.Context(), me(), id)
+	if e := phone.AsError(err); e.Code != phone.Uncertain || e.CallStarted() != phone.StartedUnknown || e.CallID != id {
+		t.Errorf("%v", err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 func (b toolbox) addCreateBatch(s *mcpserver.MCPServer) {
-	define[schema.CreateBatch, schema.Batch](s, tool{
+	define[schema.CreateBatch, schema.Batch](b, s, tool{
 		name: "create_batch", title: "Call several people", world: true, repeats: true, dials: true,
 		description: "Places one real phone call to each of up to 100 recipients with one task, in which {{variable}} stands for the recipient's own values. " +
 			"Each call is reported by itself. The same batch sent again goes on where this one stopped and calls nobody twice.",

@@ -11,7 +11,7 @@ import (
 )
 
 func (b toolbox) addCreateCall(s *mcpserver.MCPServer) {
-	define[schema.CreateCall, schema.Call](s, tool{
+	define[schema.CreateCall, schema.Call](b, s, tool{
 		name: "create_call", title: "Place a phone call", world: true, repeats: true, dials: true,
 		description: "Places a real phone call: an AI agent on the line carries out the task and the call is transcribed. " +
 			"Returns when the provider has the call, or follows it for wait_seconds, pushing what is said as progress. " +
@@ -35,8 +35,9 @@ func (b toolbox) createCall(ctx context.Context, r request[schema.CreateCall]) (
 	}
 	call := placed.Call
 	if r.args.WaitSeconds > 0 {
-		if call, err = b.follow(ctx, following(r, follows{id: call.ID}), waitFor(r.args.WaitSeconds)); err != nil {
-			return result{}, phone.About(err, placed.Call.ID)
+		// A wait that fails is no failed call: the answer is then the call as it was placed.
+		if now, err := b.follow(ctx, following(r, follows{id: call.ID}), waitFor(r.args.WaitSeconds)); err == nil {
+			call = now
 		}
 	}
 	w := schema.FromCallSince(call, 0)

@@ -42,7 +42,7 @@ type result struct {
 }
 
 // define adds a tool. It panics if a schema cannot be made: at the start, not when a model calls.
-func define[In, Out any](s *mcpserver.MCPServer, t tool, handle func(context.Context, request[In]) (result, error)) {
+func define[In, Out any](b toolbox, s *mcpserver.MCPServer, t tool, handle func(context.Context, request[In]) (result, error)) {
 	in, err := schema.Input[In]()
 	if err != nil {
 		panic(err)
@@ -59,17 +59,17 @@ func define[In, Out any](s *mcpserver.MCPServer, t tool, handle func(context.Con
 	}, func(ctx context.Context, raw mcp.CallToolRequest) (answer *mcp.CallToolResult, _ error) {
 		defer func() {
 			if p := recover(); p != nil {
-				answer = failure(fault(t, p))
+				answer = b.failure(t, fault(t, p))
 			}
 		}()
 		r := request[In]{peer: peer.From(ctx), raw: raw}
 		r.who = r.peer.Caller()
 		if err := decode(raw, &r.args); err != nil {
-			return failure(err), nil
+			return b.failure(t, err), nil
 		}
 		res, err := handle(ctx, r)
 		if err != nil {
-			return failure(err), nil
+			return b.failure(t, err), nil
 		}
 		return &mcp.CallToolResult{
 			Content: []mcp.Content{mcp.NewTextContent(res.text)}, StructuredContent: res.structured,
@@ -86,8 +86,11 @@ func fault(t tool, p any) error {
 	return e
 }
 
-// failure is an error as a result that a model can read.
-func failure(err error) *mcp.CallToolResult {
+// failure is an error as a result that a model can read. What the model is not told of a fault of ours is logged.
+func (b toolbox) failure(t tool, err error) *mcp.CallToolResult {
+	if full := phone.AsError(err); full.Code == phone.Internal || full.Code == phone.Uncertain && full.CallID == "" {
+		b.board.Fault(t.name, full)
+	}
 	e := schema.FromError(err)
 	return &mcp.CallToolResult{
 		IsError: true, StructuredContent: e, Content: []mcp.Content{mcp.NewTextContent(errorText(e))},

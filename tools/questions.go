@@ -9,7 +9,7 @@ import (
 )
 
 func (b toolbox) addCheckBalance(s *mcpserver.MCPServer) {
-	define[schema.CheckBalance, schema.Balances](s, tool{
+	define[schema.CheckBalance, schema.Balances](b, s, tool{
 		name: "check_balance", title: "Check the balance", reads: true, repeats: true, world: true,
 		description: "Tells what is left on the providers' accounts, or what was used where a provider has no balance.",
 	}, func(ctx context.Context, r request[schema.CheckBalance]) (result, error) {
@@ -43,7 +43,7 @@ func BalancesOf(all []switchboard.Balance) schema.Balances {
 }
 
 func (b toolbox) addCheckNumber(s *mcpserver.MCPServer) {
-	define[schema.CheckNumber, schema.Number](s, tool{
+	define[schema.CheckNumber, schema.Number](b, s, tool{
 		name: "check_number", title: "Check a number", reads: true, repeats: true,
 		description: "Tells what is known of a number and whether create_call would call it now, with every rule that would refuse. Calls nobody.",
 	}, func(_ context.Context, r request[schema.CheckNumber]) (result, error) {
@@ -75,7 +75,7 @@ func CheckedOf(c switchboard.Checked) schema.Number {
 }
 
 func (b toolbox) addListProviders(s *mcpserver.MCPServer) {
-	define[schema.ListProviders, schema.Providers](s, tool{
+	define[schema.ListProviders, schema.Providers](b, s, tool{
 		name: "list_providers", title: "List providers", reads: true, repeats: true, world: true,
 		description: "Lists the telephone services: where each calls, what it can do, its voices and its own options.",
 	}, func(ctx context.Context, _ request[schema.ListProviders]) (result, error) {

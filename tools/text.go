@@ -99,14 +99,7 @@ func (p *page) call(c schema.Call) {
 	}
 	var words []string
 	for _, t := range c.Turns {
-		switch {
-		case t.Withdrawn:
-			words = append(words, fmt.Sprintf("[turn %d, seq %d] withdrawn: the provider's record shows that it was never said", t.Turn, t.Seq))
-		case t.After > 0:
-			words = append(words, fmt.Sprintf("[turn %d, seq %d, after turn %d] %s: %s", t.Turn, t.Seq, t.After, t.Role, t.Text))
-		default:
-			words = append(words, fmt.Sprintf("[turn %d, seq %d] %s: %s", t.Turn, t.Seq, t.Role, t.Text))
-		}
+		words = append(words, turnText(t))
 	}
 	if c.Summary != "" {
 		words = append(words, "summary: "+c.Summary)
@@ -115,6 +108,21 @@ func (p *page) call(c schema.Call) {
 		words = append(words, "recording_url: "+c.RecordingURL)
 	}
 	p.untrusted(words)
+}
+
+// turnText is a turn on one line: which it is, when it was heard, whether it may still grow.
+func turnText(t schema.Turn) string {
+	if t.Withdrawn {
+		return fmt.Sprintf("[turn %d, seq %d] withdrawn: the provider's record shows that it was never said", t.Turn, t.Seq)
+	}
+	about := fmt.Sprintf("turn %d, seq %d, at %s", t.Turn, t.Seq, t.At)
+	if t.After != nil {
+		about += fmt.Sprintf(", stands after turn %d", *t.After)
+	}
+	if t.Final != nil && !*t.Final {
+		about += ", still being said"
+	}
+	return fmt.Sprintf("[%s] %s: %s", about, t.Role, t.Text)
 }
 
 func (p *page) cost(name string, c *schema.Cost) {
@@ -137,6 +145,8 @@ func whatNext(c schema.Call) string {
 		return "The call is over."
 	case "unconfirmed":
 		return "Nobody knows whether the phone rang. Do not call again; ask get_call later."
+	case "dialing":
+		return fmt.Sprintf("The provider has not answered yet: get_call with call_id %s and wait_seconds tells when it has. Do not call again.", c.CallID)
 	case "wrapping_up":
 		return fmt.Sprintf("The line has closed and the record is awaited: stream_transcript with call_id %s and after_seq %d.", c.CallID, c.NextSeq)
 	}
@@ -177,8 +187,10 @@ func balancesText(b schema.Balances) string {
 			p.line("balance: %s %s", one.Currency, one.Amount)
 		}
 		p.fact("as_of", one.AsOf)
-		p.fact("usage", one.Usage)
 		p.fact("note", one.Note)
+		if one.Usage != "" {
+			p.untrusted([]string{"usage: " + one.Usage})
+		}
 		p.line("")
 	}
 	return p.String()
@@ -220,8 +232,7 @@ func providersText(l schema.Providers) string {
 		}
 		p.fact("regions", regions)
 		p.fact("capabilities", strings.Join(v.Capabilities, ", "))
-		p.choices("voices", v.Voices)
-		p.choices("engines", v.Engines)
+		p.untrusted(append(choicesText("voices", v.Voices), choicesText("engines", v.Engines)...))
 		for _, o := range v.Options {
 			p.line("provider_options.%s (%s): %s", o.Name, o.Type, o.Description)
 		}
@@ -231,7 +242,11 @@ func providersText(l schema.Providers) string {
 	return p.String()
 }
 
-func (p *page) choices(name string, all []schema.Choice) {
+// choicesText is what a service offers to choose from, in its own words.
+func choicesText(name string, all []schema.Choice) []string {
+	if len(all) == 0 {
+		return nil
+	}
 	var s []string
 	for _, c := range all {
 		if c.Name != "" && c.Name != c.ID {
@@ -240,5 +255,5 @@ func (p *page) choices(name string, all []schema.Choice) {
 			s = append(s, c.ID)
 		}
 	}
-	p.fact(name, strings.Join(s, ", "))
+	return []string{name + ": " + strings.Join(s, ", ")}
 }

@@ -95,7 +95,7 @@ func progress(e phone.Event) peer.Progress {
 	case phone.Progress:
 		p.Message = "status: " + string(body.State)
 	case phone.Fragment:
-		p.Message = string(body.Role) + ": " + body.Text
+		p.Message = string(body.Role) + ": " + harmless(body.Text)
 	case phone.Withdrawn:
 		p.Message = fmt.Sprintf("withdrawn: turn %d", body.Turn)
 	case phone.Ended:

@@ -40,7 +40,7 @@ const (
 // Spec is what is to be known of Pamela before it is opened.
 func Spec() providers.Spec {
 	return providers.Spec{
-		Name: "pamela", Title: name, MaxDuration: true, Regions: []string{"US", "CA"}, Home: "US", KeyFrom: portal,
+		Name: "pamela", Title: name, MaxDuration: true, Regions: []string{"US", "CA"}, KeyFrom: portal,
 		Settings: []providers.Setting{
 			{Name: "api_key", Env: "PAMELA_API_KEY", Help: "the key, which begins with pk_live_", Secret: true, Required: true},
 			{Name: "api_base", Env: "PAMELA_API_BASE", Help: "the address of the service", Default: origin},

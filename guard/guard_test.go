@@ -1,0 +1,75 @@
+package guard
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/outdial/outdial/phone"
+)
+
+func TestEmergency(t *testing.T) {
+	for _, tt := range []struct {
+		written, region string
+		want            bool
+	}{
+		{"911", "", true}, {"911", "US", true}, {"112", "CN", false}, {"112", "", true}, {"110", "CN", true}, {"110", "", true}, {"999", "GB", true},
+		{"+86110", "", true}, {"+1911", "", true}, {"+44999", "", true}, {"+911", "", true}, {"1-1-0", "CN", true}, {"9 1 1", "US", true},
+		{"+33112", "", true}, {"+8613800138000", "", false}, {"13800138000", "CN", false}, {"+12025550143", "", false}, {"", "", false},
+		{"12345", "", false}, {"２", "", false},
+	} {
+		if _, got := Emergency(tt.written, tt.region); got != tt.want {
+			t.Errorf("%q in %q: %v", tt.written, tt.region, got)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	pamela := Route{Provider: "Pamela", Regions: []string{"US", "CA"}}
+	simulated := Route{Provider: "The simulator", Exempt: true}
+	for _, tt := range []struct {
+		to     string
+		by     Route
+		policy Policy
+		want   []string
+	}{
+		{"+12025550143", pamela, Policy{}, nil},
+		{"+14165550123", pamela, Policy{}, nil},
+		{"+14165550123", pamela, Policy{Regions: []string{"US"}}, []string{"region_not_allowed"}},
+		{"+18005550123", pamela, Policy{}, []string{"region_not_allowed"}}, // no one region's
+		{"+19005550123", pamela, Policy{}, []string{"number_type"}},
+		{"+19005550123", simulated, Policy{}, []string{"number_type"}},
+		{"+12129765555", pamela, Policy{}, []string{"number_type"}},
+		{"+12125551212", pamela, Policy{}, []string{"number_type"}},
+		{"+18765550123", pamela, Policy{}, []string{"region_not_allowed"}},
+		{"+8613800138000", pamela, Policy{}, []string{"region_not_allowed"}},
+		{"+8613800138000", simulated, Policy{Regions: []string{"US"}}, nil},
+		{"+881612345678", simulated, Policy{}, nil},
+	} {
+		n, err := phone.ParseNumber(tt.to, "")
+		if err != nil {
+			t.Errorf("%s: %v", tt.to, err)
+			continue
+		}
+		var got []string
+		for _, r := range tt.policy.Number(n, tt.by) {
+			if got = append(got, r.Code); r.Message == "" || phone.CodeOf(r.Err()) != phone.Refused {
+				t.Errorf("%s: %+v", tt.to, r)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s by %s under %v: %v", tt.to, tt.by.Provider, tt.policy.Regions, got)
+		}
+	}
+}
+
+func TestZones(t *testing.T) {
+	for to, want := range map[string]int{"+8613800138000": 1, "+12025550143": 1, "+18005550123": 42} {
+		n, err := phone.ParseNumber(to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Zones(n); len(got) < want {
+			t.Errorf("%s: %v", to, got)
+		}
+	}
+}
