@@ -35,7 +35,7 @@ func TestNumber(t *testing.T) {
 		{"+12025550143", pamela, Policy{}, nil},
 		{"+14165550123", pamela, Policy{}, nil},
 		{"+14165550123", pamela, Policy{Regions: []string{"US"}}, []string{"region_not_allowed"}},
-		{"+18005550123", pamela, Policy{}, []string{"region_not_allowed"}}, // no one region's
+		{"+18005550123", pamela, Policy{}, nil},
 		{"+19005550123", pamela, Policy{}, []string{"number_type"}},
 		{"+19005550123", simulated, Policy{}, []string{"number_type"}},
 		{"+12129765555", pamela, Policy{}, []string{"number_type"}},
