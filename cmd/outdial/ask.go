@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
+	"time"
 
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/schema"
+	"github.com/outdial/outdial/switchboard"
 	"github.com/outdial/outdial/tools"
 	"github.com/spf13/cobra"
 )
@@ -42,6 +48,11 @@ func (p *program) list() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if p.catchUp(c.Context(), o.board, calls) {
+				if calls, next, err = o.board.List(c.Context(), phone.Local(), f); err != nil {
+					return err
+				}
+			}
 			if p.json {
 				w := schema.Calls{Calls: []schema.Call{}, NextCursor: next}
 				for _, one := range calls {
@@ -51,7 +62,7 @@ func (p *program) list() *cobra.Command {
 			}
 			for _, one := range calls {
 				fmt.Fprintf(p.out, "%s  ", one.CreatedAt.Local().Format("2006-01-02 15:04:05"))
-				told(p.out, one)
+				toldAs(p.out, one, " (simulated)")
 			}
 			if next != "" {
 				fmt.Fprintf(p.out, "more: --cursor %s\n", next)
@@ -65,6 +76,30 @@ func (p *program) list() *cobra.Command {
 	f.IntVar(&limit, "limit", 50, "how many at most, 1 to 200")
 	f.StringVar(&cursor, "cursor", "", "go on where the page before ended")
 	return c
+}
+
+// catchUp gives calls that nobody has followed since the last outdial ended a moment to be followed up: what their
+// providers know would otherwise be missing. It says whether there were any.
+func (p *program) catchUp(ctx context.Context, board *switchboard.Switchboard, calls []*phone.Call) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	live := false
+	for _, one := range calls {
+		if one.Ended() || one.Status == phone.Unconfirmed {
+			continue
+		}
+		live = true
+		all.Go(func() {
+			for _, err := range board.Watch(ctx, phone.Local(), one.ID, one.Seq) {
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return live
 }
 
 func (p *program) cancel() *cobra.Command {
@@ -106,8 +141,11 @@ func (p *program) balance() *cobra.Command {
 				return err
 			}
 			w := tools.BalancesOf(all)
+			if slices.ContainsFunc(all, func(b switchboard.Balance) bool { return b.Err != nil }) {
+				err = errSilent // said beside the provider
+			}
 			if p.json {
-				return p.printJSON(w)
+				return errors.Join(p.printJSON(w), err)
 			}
 			for _, b := range w.Balances {
 				said := strings.TrimSpace(b.Currency + " " + b.Amount)
@@ -118,7 +156,7 @@ func (p *program) balance() *cobra.Command {
 				}
 				fmt.Fprintf(p.out, "%s: %s\n", b.Provider, plain(said))
 			}
-			return nil
+			return err
 		},
 	}
 }

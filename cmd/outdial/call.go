@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -38,6 +41,12 @@ func (w *wish) request(to, task string) (switchboard.Request, error) {
 	q := switchboard.Request{To: to, Task: task, Key: w.key, RepeatOf: w.repeatOf, Order: phone.Order{
 		Language: w.language, Voice: w.voice, AgentName: w.agent, CallerName: w.caller, MaxDuration: w.longest,
 	}}
+	switch {
+	case w.longest < 0 || w.longest > time.Hour:
+		return q, &usageError{fmt.Errorf("--max-duration must be from 1s to 1h")}
+	case len(w.key) > 200:
+		return q, &usageError{fmt.Errorf("--idempotency-key must have 200 characters at most")}
+	}
 	if w.options != "" {
 		if err := json.Unmarshal([]byte(w.options), &q.Order.Options); err != nil {
 			return q, &usageError{fmt.Errorf("--options is not a JSON object: %w", err)}
@@ -66,13 +75,17 @@ func (p *program) call() *cobra.Command {
 				return err
 			}
 			defer o.close()
-			switch numbers := strings.Split(args[0], ","); {
+			numbers := strings.Split(args[0], ",")
+			for i, n := range numbers {
+				numbers[i] = strings.TrimSpace(n)
+			}
+			switch {
 			case dry:
-				return p.dryRun(o.board, q)
+				return p.dryRun(o.board, q, numbers)
 			case len(numbers) > 1:
 				var b switchboard.Batch
 				for _, n := range numbers {
-					b.Recipients = append(b.Recipients, switchboard.Recipient{To: strings.TrimSpace(n)})
+					b.Recipients = append(b.Recipients, switchboard.Recipient{To: n})
 				}
 				b.Request = q
 				return p.place(c.Context(), o.board, b, wait)
@@ -87,8 +100,7 @@ func (p *program) call() *cobra.Command {
 }
 
 func (p *program) placeOne(ctx context.Context, board *switchboard.Switchboard, q switchboard.Request, wait bool) error {
-	l := p.live()
-	l.now("dialing")
+	l := p.live("dialing")
 	placed, err := board.Place(ctx, phone.Local(), q)
 	l.end()
 	if err != nil {
@@ -100,39 +112,61 @@ func (p *program) placeOne(ctx context.Context, board *switchboard.Switchboard, 
 		}
 		told(p.out, placed.Call)
 	}
-	if wait {
-		if err := p.hear(ctx, board, placed.Call.ID, 0); err != nil {
+	if ctx.Err() != nil && placed.Call.Status == phone.Dialing {
+		fmt.Fprintf(p.errs, "outdial: the provider has not answered yet. Waiting for it, so that the call is on record; outdial info %s tells what came of it.\n", placed.Call.ID)
+		return errInterrupted
+	}
+	call := placed.Call
+	switch {
+	case wait && p.json:
+		if call, err = p.await(ctx, board, call.ID); err != nil {
 			return err
 		}
-	} else if p.json {
-		w := schema.FromCallSince(placed.Call, 0)
+	case wait:
+		return p.hear(ctx, board, call.ID, 0)
+	}
+	if p.json {
+		w := schema.FromCallSince(call, 0)
 		w.Replayed = placed.Replayed
 		return p.printJSON(w)
 	}
 	return nil
 }
 
+// await gives a call as it ends, and prints nothing.
+func (p *program) await(ctx context.Context, board *switchboard.Switchboard, id string) (*phone.Call, error) {
+	call, err := p.listen(ctx, board, id, 0, func(phone.Event) {})
+	return call, p.goesOn(call, err)
+}
+
 func (p *program) place(ctx context.Context, board *switchboard.Switchboard, b switchboard.Batch, wait bool) error {
-	l := p.live()
-	l.now(fmt.Sprintf("calling %d", len(b.Recipients)))
+	l := p.live(fmt.Sprintf("calling %d", len(b.Recipients)))
 	id, items, err := board.PlaceBatch(ctx, phone.Local(), b)
 	l.end()
 	if err != nil {
 		return err
 	}
+	if !p.json {
+		p.tellBatch(tools.BatchOf(id, items, b.Request.Task), items)
+	}
+	for n, i := range items {
+		switch {
+		case !wait || i.Err != nil:
+		case p.json:
+			if items[n].Placement.Call, err = p.await(ctx, board, i.Placement.Call.ID); err != nil {
+				return err
+			}
+		default:
+			fmt.Fprintf(p.out, "\n%s\n", i.Recipient.To)
+			if err := p.hear(ctx, board, i.Placement.Call.ID, 0); err != nil {
+				return err
+			}
+		}
+	}
 	w := tools.BatchOf(id, items, b.Request.Task)
 	if p.json {
 		if err := p.printJSON(w); err != nil {
 			return err
-		}
-	} else {
-		p.tellBatch(w, items)
-	}
-	for _, i := range items {
-		if wait && i.Err == nil {
-			if err := p.hear(ctx, board, i.Placement.Call.ID, 0); err != nil {
-				return err
-			}
 		}
 	}
 	if w.Refused+w.Failed > 0 {
@@ -144,21 +178,53 @@ func (p *program) place(ctx context.Context, board *switchboard.Switchboard, b s
 func (p *program) tellBatch(w schema.Batch, items []switchboard.BatchItem) {
 	for _, i := range items {
 		switch {
+		case i.Err != nil && i.Err.CallStarted() == phone.StartedUnknown:
+			fmt.Fprintf(p.out, "%s  %s: perhaps called: %s (%s)\n", i.Err.CallID, i.Recipient.To, i.Err.Message, i.Err.Code)
 		case i.Err != nil:
 			fmt.Fprintf(p.out, "%s: not called: %s (%s)\n", i.Recipient.To, i.Err.Message, i.Err.Code)
 		default:
+			if i.Placement.Replayed {
+				fmt.Fprint(p.out, "not called again: ")
+			}
 			told(p.out, i.Placement.Call)
 		}
 	}
 	fmt.Fprintf(p.out, "%s: %d placed, %d refused, %d failed\n", w.BatchID, w.Placed, w.Refused, w.Failed)
 }
 
-func (p *program) dryRun(board *switchboard.Switchboard, q switchboard.Request) error {
-	checked, err := board.DryRun(q)
-	if err != nil {
-		return err
+// dryRun judges a request to each of the numbers. One that would be refused is a failure.
+func (p *program) dryRun(board *switchboard.Switchboard, q switchboard.Request, numbers []string) error {
+	all := schema.Calls{}
+	var refused error
+	for _, q.To = range numbers {
+		checked, err := board.DryRun(q)
+		if err != nil {
+			return err
+		}
+		n := tools.CheckedOf(checked)
+		if !n.Allowed {
+			refused = errSilent
+		}
+		all.Calls = append(all.Calls, schema.Call{
+			Status: "dry_run", To: cmp.Or(n.E164, q.To), Task: q.Task, Provider: n.Provider, Simulated: checked.Simulated,
+			Turns: []schema.Turn{}, Check: &n,
+		})
+		if !p.json {
+			if len(numbers) > 1 && !n.Valid {
+				fmt.Fprintf(p.out, "%s  ", q.To)
+			}
+			p.numberLines(n)
+		}
 	}
-	return p.tellNumber(tools.CheckedOf(checked))
+	switch {
+	case !p.json:
+		fmt.Fprintln(p.out, "Nobody was called: this was a dry run.")
+	case len(numbers) == 1:
+		return errors.Join(p.printJSON(all.Calls[0]), refused)
+	default:
+		return errors.Join(p.printJSON(all), refused)
+	}
+	return refused
 }
 
 func (p *program) batch() *cobra.Command {
@@ -167,7 +233,9 @@ func (p *program) batch() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "batch FILE",
 		Short: "Call the recipients in a JSON file, as create_batch takes it; - is standard input",
-		Args:  cobra.ExactArgs(1),
+		Example: "  outdial batch people.json\n" +
+			`  echo '{"task":"Remind {{name}} of tomorrow, nine o\'clock","recipients":[{"to":"+12025550100","variables":{"name":"Ada"}}]}' | outdial batch -`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			b, err := p.readBatch(args[0], &w)
 			if err != nil {
@@ -194,7 +262,7 @@ func (p *program) readBatch(path string, w *wish) (switchboard.Batch, error) {
 		if err != nil {
 			return switchboard.Batch{}, phone.Errorf(phone.Invalid, "%v", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		in = f
 	}
 	d := json.NewDecoder(in)
@@ -202,6 +270,9 @@ func (p *program) readBatch(path string, w *wish) (switchboard.Batch, error) {
 	var args schema.CreateBatch
 	if err := d.Decode(&args); err != nil {
 		return switchboard.Batch{}, phone.Errorf(phone.Invalid, "%s is not a batch as create_batch takes it: %v", path, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return switchboard.Batch{}, phone.Errorf(phone.Invalid, "%s holds more than one JSON object. Nobody was called.", path)
 	}
 	q, err := w.request("", args.Task)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/client/transport"
@@ -16,6 +17,7 @@ import (
 	"github.com/outdial/outdial/schema"
 	"github.com/outdial/outdial/server"
 	"github.com/outdial/outdial/tools"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
 
@@ -43,11 +45,8 @@ func (p *program) showDemo(ctx context.Context, args map[string]any) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	_, log, err := p.configure()
-	if err != nil {
-		return err
-	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	log := zerolog.New(p.errs).Level(zerolog.WarnLevel).With().Timestamp().Logger() // no setting matters here, nor one that is wrong
 	o, err := p.start(ctx, []value{
 		{Setting: providers.Setting{Name: "database"}, Value: "sqlite:" + filepath.Join(dir, "demo.db")},
 		{Setting: providers.Setting{Name: "simulator_guard"}, Value: "form"},
@@ -81,8 +80,11 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // converse is what an MCP client does: it calls create_call and prints what comes back meanwhile and in the end.
 func (p *program) converse(ctx context.Context, c *client.Client, args map[string]any) error {
-	l := p.live()
+	l := p.live("connecting")
 	defer l.end()
+	if p.json {
+		l.out = io.Discard // the answer alone
+	}
 	turns := transcript{print: l.print}
 	c.OnNotification(func(n mcp.JSONRPCNotification) {
 		if n.Method == string(mcp.MethodNotificationProgress) {
@@ -112,11 +114,10 @@ func (p *program) converse(ctx context.Context, c *client.Client, args map[strin
 }
 
 func (p *program) showProgress(l *live, turns *transcript, n mcp.JSONRPCNotification) {
-	if message, ok := n.Params.AdditionalFields["message"].(string); ok {
-		l.now(message)
-		if _, words := n.Params.Meta["outdial/turn"]; !words {
-			l.print("   " + plain(message))
-		}
+	message, _ := n.Params.AdditionalFields["message"].(string)
+	if _, words := n.Params.Meta["outdial/turn"]; !words && message != "" {
+		l.now(strings.TrimPrefix(message, "status: "))
+		l.print("   " + plain(message))
 	}
 	raw, err := json.Marshal(n.Params.Meta["outdial/turn"])
 	var t schema.Turn
@@ -152,6 +153,6 @@ func (p *program) showAnswer(l *live, answer *mcp.CallToolResult) error {
 	if call.Summary != "" {
 		l.print("  " + plain(call.Summary))
 	}
-	l.print("Next: outdial install shows how a client uses it; outdial providers what calls real phones.")
+	l.print("Next: outdial providers says what calls real phones and where keys come from; an MCP client starts outdial stdio.")
 	return nil
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/switchboard"
@@ -23,8 +23,8 @@ func (p *program) doctor() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report := diagnosis{Settings: settingLines(values), Ledger: ledgerHealth(c.Context(), valueOf(values, "", "database"))}
-			o, err := boardOptions(values, log)
+			report := diagnosis{Settings: settingLines(values), Ledger: p.ledgerHealth(c.Context(), values)}
+			o, err := p.boardOptions(values, log)
 			if err != nil {
 				report.Problems = append(report.Problems, phone.AsError(err).Message)
 			}
@@ -91,14 +91,18 @@ func settingLines(values []value) []settingLine {
 			line.Value, line.From = "-", "not set"
 		case v.Secret:
 			line.Value = "present"
+		default:
+			if u, err := url.Parse(v.Value); err == nil && u.User != nil {
+				line.Value = u.Redacted() // an address is refused for the password in it, and still printed here
+			}
 		}
 		all = append(all, line)
 	}
 	return all
 }
 
-func ledgerHealth(ctx context.Context, database string) health {
-	l, err := ledger.Open(ctx, database, ledger.Options{})
+func (p *program) ledgerHealth(ctx context.Context, values []value) health {
+	l, err := p.openLedger(ctx, values)
 	if err == nil {
 		err = l.Ready(ctx)
 		_ = l.Close()

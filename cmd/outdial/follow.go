@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -32,20 +33,12 @@ func (p *program) stream() *cobra.Command {
 
 // hear prints a call's events until it is over.
 func (p *program) hear(ctx context.Context, board *switchboard.Switchboard, id string, after int64) error {
-	l := p.live()
-	defer l.end()
+	l := p.live("listening")
 	turns := transcript{print: l.print}
-	for e, err := range board.Watch(ctx, phone.Local(), id, after) {
-		if err != nil {
-			return err
-		}
+	call, err := p.listen(ctx, board, id, after, func(e phone.Event) {
 		if p.json {
-			line, err := json.Marshal(schema.FromEvent(id, e))
-			if err != nil {
-				return err
-			}
-			l.print(string(line))
-			continue
+			p.printLineJSON(schema.FromEvent(id, e))
+			return
 		}
 		switch b := e.Body.(type) {
 		case phone.Progress:
@@ -55,27 +48,60 @@ func (p *program) hear(ctx context.Context, board *switchboard.Switchboard, id s
 		case phone.Withdrawn:
 			turns.withdraw(b)
 		}
-	}
-	if p.json {
-		return ctx.Err()
-	}
+	})
 	turns.flush()
-	call, err := board.Get(context.WithoutCancel(ctx), phone.Local(), id)
-	if err != nil {
-		return err
+	l.end()
+	if err != nil || p.json {
+		return p.goesOn(call, err)
 	}
-	l.print("— " + standing(call))
+	p.printLine("— " + standing(call))
 	if call.Summary != "" {
-		l.print("  " + plain(call.Summary))
+		p.printLine("  " + plain(call.Summary))
 	}
 	return nil
+}
+
+// goesOn tells whoever has interrupted the listening that the call does not end with it; err passes through.
+func (p *program) goesOn(call *phone.Call, err error) error {
+	if errors.Is(err, errInterrupted) {
+		fmt.Fprintf(p.errs, "outdial: stopped listening; the call goes on (%s). outdial stream %s hears it, outdial cancel %[2]s ends it.\n",
+			call.Status, call.ID)
+	}
+	return err
+}
+
+// listen hands on a call's events until it is over, or until nobody knows whether it was placed at all, and gives the call
+// as it then stands; with errInterrupted where it was ended before the call was.
+func (p *program) listen(ctx context.Context, board *switchboard.Switchboard, id string, after int64, each func(phone.Event)) (*phone.Call, error) {
+	call, err := board.Get(ctx, phone.Local(), id)
+	if err != nil {
+		return nil, err
+	}
+	if call.Status != phone.Unconfirmed || after < call.Seq {
+		for e, err := range board.Watch(ctx, phone.Local(), id, after) {
+			if err != nil {
+				return nil, err
+			}
+			each(e)
+			if b, ok := e.Body.(phone.Progress); ok && b.State == phone.Unconfirmed {
+				if call, err = board.Get(ctx, phone.Local(), id); err != nil || e.Seq >= call.Seq {
+					break // it may stay so for ever
+				}
+			}
+		}
+	}
+	call, err = board.Get(context.WithoutCancel(ctx), phone.Local(), id)
+	if err == nil && ctx.Err() != nil && !call.Ended() {
+		err = errInterrupted
+	}
+	return call, err
 }
 
 // transcript prints turns as lines. A turn that still grows is held back until it is final or the next one begins.
 type transcript struct {
 	print   func(string)
 	growing *phone.Fragment
-	shown   map[int]bool
+	shown   map[int]string
 }
 
 func (t *transcript) hear(f phone.Fragment) {
@@ -94,21 +120,25 @@ func (t *transcript) flush() {
 		return
 	}
 	t.growing = nil
-	if t.shown == nil {
-		t.shown = map[int]bool{}
-	}
 	line := spoken(f.Role, f.Text)
-	if t.shown[f.Turn] {
-		line += "   (corrected by the record)"
+	switch before, again := t.shown[f.Turn]; {
+	case before == line:
+		return
+	case again:
+		t.print(line + "   (corrected by the record)")
+	default:
+		t.print(line)
 	}
-	t.shown[f.Turn] = true
-	t.print(line)
+	if t.shown == nil {
+		t.shown = map[int]string{}
+	}
+	t.shown[f.Turn] = line
 }
 
 func (t *transcript) withdraw(w phone.Withdrawn) {
 	t.flush()
-	if t.shown[w.Turn] {
-		t.print("   (one line above was never said, as the record shows)")
+	if line, was := t.shown[w.Turn]; was {
+		t.print("   (never said, as the record shows: " + line + ")")
 	}
 }
 
@@ -139,6 +169,9 @@ func (p *program) info() *cobra.Command {
 			if call.Summary != "" {
 				p.printLine("  " + plain(call.Summary))
 			}
+			if call.Recording != "" {
+				p.printLine("  recording: " + plain(call.Recording))
+			}
 			return nil
 		},
 	}
@@ -147,18 +180,23 @@ func (p *program) info() *cobra.Command {
 	return c
 }
 
-// record gives a call, waiting for the end of one whose line is about to close or has closed.
+// record gives a call, waiting for the record of one whose line has closed. One that goes on is given as it stands.
 func (p *program) record(ctx context.Context, board *switchboard.Switchboard, id string, within time.Duration) (*phone.Call, error) {
 	call, err := board.Get(ctx, phone.Local(), id)
-	if err != nil || call.Ended() || call.Status == phone.Unconfirmed || within <= 0 {
+	if err == nil && within > 0 && p.catchUp(ctx, board, []*phone.Call{call}) {
+		call, err = board.Get(context.WithoutCancel(ctx), phone.Local(), id)
+	}
+	if err != nil || call.Status != phone.WrappingUp || within <= 0 {
 		return call, err
 	}
-	l := p.live()
+	l := p.live("the record is not there yet")
 	defer l.end()
-	l.now("the record is not there yet")
 	waiting, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for range board.Watch(waiting, phone.Local(), id, call.Seq) {
+	for _, err := range board.Watch(waiting, phone.Local(), id, call.Seq) {
+		if err != nil {
+			return nil, err
+		}
 	}
-	return board.Get(ctx, phone.Local(), id)
+	return board.Get(context.WithoutCancel(ctx), phone.Local(), id)
 }

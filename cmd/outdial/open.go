@@ -14,10 +14,15 @@ import (
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
-	"github.com/outdial/outdial/providers/all"
 	"github.com/outdial/outdial/switchboard"
 	"github.com/rs/zerolog"
 )
+
+// parts are what the program is put together from.
+type parts struct {
+	specs []providers.Spec // the adapters, in the order in which a number looks for one
+	lease time.Duration    // how long a killed process keeps its calls; 0: the ledger's own time
+}
 
 // opened is the program put together.
 type opened struct {
@@ -31,13 +36,20 @@ type opened struct {
 // value gives a general setting.
 func (o opened) value(name string) string { return valueOf(o.values, "", name) }
 
-func valueOf(values []value, owner, name string) string {
+func valueOf(values []value, owner, name string) string { return setting(values, owner, name).Value }
+
+func setting(values []value, owner, name string) value {
 	for _, v := range values {
 		if v.Owner == owner && v.Name == name {
-			return v.Value
+			return v
 		}
 	}
-	return ""
+	return value{}
+}
+
+// wrong is an error about a general setting, which it names as it was set.
+func wrong(values []value, name, format string, args ...any) error {
+	return phone.Errorf(phone.Invalid, "%s: "+format, append([]any{setting(values, "", name).From}, args...)...)
 }
 
 // open reads the settings, opens the ledger and the configured providers, and starts the switchboard's rounds. close ends
@@ -61,7 +73,7 @@ func (p *program) configure() ([]value, zerolog.Logger, error) {
 	}
 	level, err := zerolog.ParseLevel(valueOf(values, "", "log_level"))
 	if err != nil || level == zerolog.NoLevel {
-		return nil, zerolog.Nop(), phone.Errorf(phone.Invalid, "OUTDIAL_LOG_LEVEL must be debug, info, warn or error.")
+		return nil, zerolog.Nop(), wrong(values, "log_level", "it must be debug, info, warn or error.")
 	}
 	log := zerolog.New(p.errs).Level(level).With().Timestamp().Logger()
 	for _, k := range p.settings.strangers() {
@@ -71,15 +83,11 @@ func (p *program) configure() ([]value, zerolog.Logger, error) {
 }
 
 func (p *program) start(ctx context.Context, values []value, log zerolog.Logger) (opened, error) {
-	o, err := boardOptions(values, log)
+	o, err := p.boardOptions(values, log)
 	if err != nil {
 		return opened{}, err
 	}
-	database := valueOf(values, "", "database")
-	if database == "" {
-		return opened{}, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
-	}
-	if o.Ledger, err = ledger.Open(ctx, database, ledger.Options{}); err != nil {
+	if o.Ledger, err = p.openLedger(ctx, values); err != nil {
 		return opened{}, err
 	}
 	board := switchboard.New(o)
@@ -103,8 +111,17 @@ func (p *program) start(ctx context.Context, values []value, log zerolog.Logger)
 	}, nil
 }
 
+// openLedger opens the ledger that the settings name. Errors: those of ledger.Open.
+func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledger, error) {
+	database := valueOf(values, "", "database")
+	if database == "" {
+		return nil, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
+	}
+	return ledger.Open(ctx, database, ledger.Options{Lease: p.lease})
+}
+
 // boardOptions opens the providers that are configured and reads the policy. Errors: invalid.
-func boardOptions(values []value, log zerolog.Logger) (switchboard.Options, error) {
+func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.Options, error) {
 	o := switchboard.Options{
 		Default: valueOf(values, "", "provider"), Region: strings.ToUpper(valueOf(values, "", "region")), Log: log,
 		Policy: guard.Policy{Regions: list(strings.ToUpper(valueOf(values, "", "regions")))},
@@ -114,14 +131,20 @@ func boardOptions(values []value, log zerolog.Logger) (switchboard.Options, erro
 	case "full":
 		o.Rehearse = true
 	default:
-		return o, phone.Errorf(phone.Invalid, "OUTDIAL_SIMULATOR_GUARD must be form or full.")
+		return o, wrong(values, "simulator_guard", "it must be form or full.")
 	}
-	for _, r := range append(slices.Clone(o.Policy.Regions), o.Region) {
-		if r != "" && !guard.IsRegion(r) {
-			return o, phone.Errorf(phone.Invalid, "%q is not a region such as CN or US (OUTDIAL_REGION, OUTDIAL_REGIONS).", r)
+	if r := o.Region; r != "" && !guard.IsRegion(r) {
+		return o, wrong(values, "region", "%q is not a region such as CN or US.", r)
+	}
+	for _, r := range o.Policy.Regions {
+		if !guard.IsRegion(r) {
+			return o, wrong(values, "regions", "%q is not a region such as CN or US.", r)
 		}
 	}
-	for _, spec := range all.Specs() {
+	if o.Default != "" && !slices.ContainsFunc(p.specs, func(s providers.Spec) bool { return s.Name == o.Default }) {
+		return o, wrong(values, "provider", "there is no provider %q. There are: %s.", o.Default, strings.Join(names(p.specs), ", "))
+	}
+	for _, spec := range p.specs {
 		config, ok := configOf(values, spec)
 		if !ok {
 			o.Missing = append(o.Missing, spec)
@@ -133,10 +156,15 @@ func boardOptions(values []value, log zerolog.Logger) (switchboard.Options, erro
 		}
 		o.Providers = append(o.Providers, providers.New(spec, d, providers.Options{Account: account(values, spec), Log: log}))
 	}
-	if o.Default != "" && !slices.ContainsFunc(all.Specs(), func(s providers.Spec) bool { return s.Name == o.Default }) {
-		return o, phone.Errorf(phone.Invalid, "OUTDIAL_PROVIDER: there is no provider %q.", o.Default)
-	}
 	return o, nil
+}
+
+func names(specs []providers.Spec) []string {
+	var all []string
+	for _, s := range specs {
+		all = append(all, s.Name)
+	}
+	return all
 }
 
 // configOf are the values of a provider's settings; false if one that it needs is missing.

@@ -22,6 +22,14 @@ func (p *program) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// printLineJSON prints JSON on one line, for those who read line by line.
+func (p *program) printLineJSON(v any) {
+	line, err := json.Marshal(v)
+	if err == nil {
+		fmt.Fprintf(p.out, "%s\n", line)
+	}
+}
+
 func errorJSON(e *phone.Error) map[string]schema.Error {
 	return map[string]schema.Error{"error": schema.FromError(e)}
 }
@@ -44,18 +52,22 @@ func spoken(role phone.Role, text string) string {
 	return "👤 " + plain(text)
 }
 
-// told is a call in a few lines.
-func told(w io.Writer, c *phone.Call) {
-	simulated := ""
-	if c.Simulated {
-		simulated = " (simulated: nobody's phone rings)"
+// told is a call as one line.
+func told(w io.Writer, c *phone.Call) { toldAs(w, c, " (simulated: nobody's phone rings)") }
+
+func toldAs(w io.Writer, c *phone.Call, simulated string) {
+	if !c.Simulated {
+		simulated = ""
 	}
 	fmt.Fprintf(w, "%s  %s via %s%s: %s\n", c.ID, c.Order.To.E164(), c.Provider, simulated, standing(c))
 }
 
 // standing is how a call stands, in a phrase.
 func standing(c *phone.Call) string {
-	if !c.Ended() {
+	switch {
+	case c.Status == phone.Unconfirmed:
+		return "unconfirmed: nobody knows whether the phone rang"
+	case !c.Ended():
 		return string(c.Status)
 	}
 	s := "ended, " + string(c.Outcome)
@@ -88,9 +100,10 @@ type live struct {
 	done  sync.WaitGroup
 }
 
-func (p *program) live() *live {
-	l := &live{out: p.out, began: time.Now(), stop: make(chan struct{})}
-	if f, ok := p.errs.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !p.json {
+// live begins to show that something goes on.
+func (p *program) live(what string) *live {
+	l := &live{out: p.out, what: what, began: time.Now(), stop: make(chan struct{})}
+	if f, ok := p.errs.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !p.json && p.settings.env["TERM"] != "dumb" {
 		l.clock = f
 		l.done.Go(l.run)
 	}

@@ -10,15 +10,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/providers/all"
 )
 
-var update = flag.Bool("update", false, "write the README's table of settings")
+var update = flag.Bool("update", false, "write what is compared anew: the README's table of settings, the conversations in testdata/wire")
 
 // The README's table is made from the settings themselves.
 func TestReadmeSettings(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("\n| variable | in outdial.toml | default | |\n|---|---|---|---|\n")
-	each(func(owner string, s providers.Setting) {
+	settingsFrom(all.Specs(), nil).each(func(owner string, s providers.Setting) {
 		name := s.Name
 		if owner != "" {
 			name = "[" + owner + "] " + name

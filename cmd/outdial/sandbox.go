@@ -33,7 +33,7 @@ func (p *program) serveSandbox(ctx context.Context, addr string) error {
 		return phone.Errorf(phone.Invalid, "%v", err)
 	}
 	calls := pamela.New(pamela.Options{Secret: sandboxSecret})
-	defer calls.Close()
+	defer func() { _ = calls.Close() }()
 	mux := http.NewServeMux()
 	mux.Handle("/stepone/", http.StripPrefix("/stepone", stepone.New(stepone.Options{})))
 	mux.Handle("/pamela/", http.StripPrefix("/pamela", calls))

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/server"
@@ -19,6 +21,8 @@ func (p *program) stdio() *cobra.Command {
 				return err
 			}
 			defer o.close()
+			// A client that has gone must not kill the program by a signal: it has dials to record and leases to give up.
+			signal.Ignore(syscall.SIGPIPE)
 			return server.Stdio(c.Context(), tools.Server(o.board, version()), p.in, p.out, server.StdioOptions{Log: o.log})
 		},
 	}
@@ -39,6 +43,7 @@ func (p *program) http() *cobra.Command {
 				return phone.Errorf(phone.Invalid, "%v", err)
 			}
 			fmt.Fprintf(p.errs, "outdial: http://%s/mcp\n", ln.Addr())
+			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go before the server does
 			return server.HTTP(c.Context(), ln, server.Handler(tools.Server(o.board, version()), server.HTTPOptions{Ready: o.ledger.Ready, Log: o.log}))
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
-	"github.com/outdial/outdial/providers/all"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 )
@@ -20,15 +20,16 @@ import (
 // settings are where values come from. A flag goes before the environment, the environment before outdial.toml, and that
 // before the default.
 type settings struct {
-	env  map[string]string
-	file string // outdial.toml, if a flag names one
-	used *pflag.FlagSet
-	toml map[string]any
-	at   string // where outdial.toml was found
+	specs []providers.Spec
+	env   map[string]string
+	file  string // outdial.toml, if a flag names one
+	used  *pflag.FlagSet
+	toml  map[string]any
+	at    string // where outdial.toml was found
 }
 
-func settingsFrom(env []string) *settings {
-	s := &settings{env: map[string]string{}}
+func settingsFrom(specs []providers.Spec, env []string) *settings {
+	s := &settings{specs: specs, env: map[string]string{}}
 	for _, e := range env {
 		k, v, _ := strings.Cut(e, "=")
 		s.env[k] = v
@@ -65,27 +66,31 @@ func key(owner, name string) string {
 	return owner + "." + name
 }
 
+// flagName is the setting's name as a flag.
+func flagName(owner, name string) string {
+	return strings.NewReplacer(".", "-", "_", "-").Replace(key(owner, name))
+}
+
 // flags adds a flag for each setting that is no secret: what stands in an argument every user of the machine can read.
 func (s *settings) flags(f *pflag.FlagSet) {
 	s.used = f
 	f.StringVar(&s.file, "config", "", "the settings file (default outdial/outdial.toml in the user's configuration directory)")
-	each(func(owner string, set providers.Setting) {
+	s.each(func(owner string, set providers.Setting) {
 		if set.Secret {
 			return
 		}
-		name := strings.ReplaceAll(strings.ReplaceAll(key(owner, set.Name), ".", "-"), "_", "-")
-		f.String(name, "", set.Help+" ["+set.Env+"]")
+		f.String(flagName(owner, set.Name), "", set.Help+" ["+set.Env+"]")
 	})
 }
 
 // each goes over all settings, the general ones first.
-func each(do func(owner string, s providers.Setting)) {
-	for _, s := range general() {
-		do("", s)
+func (s *settings) each(do func(owner string, set providers.Setting)) {
+	for _, set := range general() {
+		do("", set)
 	}
-	for _, spec := range all.Specs() {
-		for _, s := range spec.Settings {
-			do(spec.Name, s)
+	for _, spec := range s.specs {
+		for _, set := range spec.Settings {
+			do(spec.Name, set)
 		}
 	}
 }
@@ -111,16 +116,26 @@ func (s *settings) load() error {
 		return phone.Errorf(phone.Invalid, "%s is not TOML: %v", path, err)
 	}
 	s.at = path
-	known := map[string]bool{}
-	each(func(owner string, set providers.Setting) { known[key(owner, set.Name)] = true })
-	for k, v := range s.toml {
-		table, isTable := v.(map[string]any)
-		if !isTable && !known[k] {
-			return phone.Errorf(phone.Invalid, "%s: there is no setting %q. There are: %s.", path, k, strings.Join(sorted(known), ", "))
+	return s.known()
+}
+
+// known refuses what outdial.toml sets and nobody reads.
+func (s *settings) known() error {
+	var names []string
+	tables := map[string]bool{}
+	s.each(func(owner string, set providers.Setting) {
+		names = append(names, key(owner, set.Name))
+		tables[owner] = owner != ""
+	})
+	slices.Sort(names)
+	for _, k := range slices.Sorted(maps.Keys(s.toml)) {
+		table, isTable := s.toml[k].(map[string]any)
+		if isTable != tables[k] || !isTable && !slices.Contains(names, k) {
+			return phone.Errorf(phone.Invalid, "%s: there is no setting %q. There are: %s.", s.at, k, strings.Join(names, ", "))
 		}
-		for name := range table {
-			if !known[k+"."+name] {
-				return phone.Errorf(phone.Invalid, "%s: there is no setting %q in [%s]. There are: %s.", path, name, k, strings.Join(sorted(known), ", "))
+		for _, name := range slices.Sorted(maps.Keys(table)) {
+			if !slices.Contains(names, k+"."+name) {
+				return phone.Errorf(phone.Invalid, "%s: there is no setting %q in [%s]. There are: %s.", s.at, name, k, strings.Join(names, ", "))
 			}
 		}
 	}
@@ -130,7 +145,7 @@ func (s *settings) load() error {
 // strangers are the variables that look like settings of ours and are none.
 func (s *settings) strangers() []string {
 	known := map[string]bool{}
-	each(func(_ string, set providers.Setting) { known[set.Env], known[set.Env+"_FILE"] = true, set.Secret })
+	s.each(func(_ string, set providers.Setting) { known[set.Env], known[set.Env+"_FILE"] = true, set.Secret })
 	var all []string
 	for k := range s.env {
 		if strings.HasPrefix(k, "OUTDIAL_") && !known[k] {
@@ -145,7 +160,7 @@ func (s *settings) strangers() []string {
 func (s *settings) resolve() ([]value, error) {
 	var all []value
 	var failed error
-	each(func(owner string, set providers.Setting) {
+	s.each(func(owner string, set providers.Setting) {
 		v, err := s.find(owner, set)
 		if err != nil && failed == nil {
 			failed = err
@@ -157,10 +172,9 @@ func (s *settings) resolve() ([]value, error) {
 
 func (s *settings) find(owner string, set providers.Setting) (value, error) {
 	v := value{Setting: set, Owner: owner}
-	k := key(owner, set.Name)
-	flagName := strings.ReplaceAll(strings.ReplaceAll(k, ".", "-"), "_", "-")
-	if f := s.used.Lookup(flagName); f != nil && f.Changed {
-		v.Value, v.From = f.Value.String(), "--"+flagName
+	flag := flagName(owner, set.Name)
+	if f := s.used.Lookup(flag); f != nil && f.Changed {
+		v.Value, v.From = f.Value.String(), "--"+flag
 		return v, nil
 	}
 	if e := s.env[set.Env]; e != "" {
@@ -257,17 +271,6 @@ func (s *settings) defaultDatabase() string {
 		return ""
 	}
 	return "sqlite:" + filepath.Join(dir, "outdial", "outdial.db")
-}
-
-func sorted(m map[string]bool) []string {
-	var all []string
-	for k, v := range m {
-		if v {
-			all = append(all, k)
-		}
-	}
-	slices.Sort(all)
-	return all
 }
 
 // chosen is the provider that --provider names; empty where only the settings name a default.

@@ -29,15 +29,18 @@ func (p *program) version() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, and whether the providers want the protocol that it speaks",
 		RunE: func(c *cobra.Command, _ []string) error {
+			report := versionReport{Version: version()}
+			if !p.json {
+				fmt.Fprintf(p.out, "outdial %s\n", report.Version) // first: it is known whatever the settings and the network are like
+			}
 			values, log, err := p.configure()
 			if err != nil {
 				return err
 			}
-			o, err := boardOptions(values, log)
+			o, err := p.boardOptions(values, log)
 			if err != nil {
 				return err
 			}
-			report := versionReport{Version: version()}
 			for _, one := range o.Providers {
 				if v, ok := protocolOf(c.Context(), one); ok {
 					report.Protocols = append(report.Protocols, v)
@@ -46,7 +49,6 @@ func (p *program) version() *cobra.Command {
 			if p.json {
 				return p.printJSON(report)
 			}
-			fmt.Fprintf(p.out, "outdial %s\n", report.Version)
 			for _, v := range report.Protocols {
 				fmt.Fprintln(p.out, v)
 			}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/providers/all"
+	pamela "github.com/outdial/outdial/providers/pamela/standin"
+	"github.com/outdial/outdial/providers/simulator"
+	stepone "github.com/outdial/outdial/providers/stepone/standin"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// speed is how many times faster than real calls go in these tests. TEST_SPEED in a child's environment is another one.
+const speed = 20
+
+// raceOptions are a child's GORACE: the race detector otherwise waits a second at each exit.
+const raceOptions = "atexit_sleep_ms=10"
+
+// TestMain makes the test binary play outdial where it is started under that name: a child process of a test is the whole
+// program, with the race detector in it if the test has it.
+func TestMain(m *testing.M) {
+	// Most of these tests wait for calls to be played: more of them at once than there are processors.
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){
+		"outdial": func() {
+			x, err := strconv.ParseFloat(cmp.Or(os.Getenv("TEST_SPEED"), strconv.Itoa(speed)), 64)
+			if err != nil {
+				panic(err)
+			}
+			lease, err := time.ParseDuration(cmp.Or(os.Getenv("TEST_LEASE"), "0s"))
+			if err != nil {
+				panic(err)
+			}
+			with := parts{specs: fast(x), lease: lease}
+			os.Exit(with.run(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+// fast are the adapters with a simulator that plays faster, and shorter pauses between questions to the others.
+func fast(x float64) []providers.Spec {
+	specs := all.Specs()
+	for i := range specs {
+		specs[i].Pace.Poll = 300 * time.Millisecond
+		specs[i].Pace.RecordEvery = 100 * time.Millisecond
+		specs[i].Pace.Reconnect = 200 * time.Millisecond
+		if specs[i].Name == "simulator" {
+			specs[i].Open = func(providers.Config) (providers.Driver, error) { return simulator.New(x), nil }
+		}
+	}
+	return specs
+}
+
+// sandbox serves what outdial sandbox does, faster, and gives its address.
+func sandbox(t testing.TB, x float64) string {
+	t.Helper()
+	calls := pamela.New(pamela.Options{Secret: sandboxSecret, Speed: x})
+	mux := http.NewServeMux()
+	mux.Handle("/stepone/", http.StripPrefix("/stepone", stepone.New(stepone.Options{Speed: x})))
+	mux.Handle("/pamela/", http.StripPrefix("/pamela", calls))
+	s := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		_ = calls.Close()
+	})
+	return s.URL
+}
