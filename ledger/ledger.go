@@ -42,11 +42,11 @@ type Options struct {
 // ledger_newer if a newer outdial has written to it.
 func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
-	if !ok || path == "" {
+	if !ok {
 		kind, _, _ := strings.Cut(url, ":")
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not a kind of ledger that this version knows; use sqlite: and a path.", kind)
 	}
-	if strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
+	if path == "" || strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
 	}
 	write, read, err := openSQLite(ctx, path)

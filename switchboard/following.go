@@ -69,7 +69,7 @@ func (s *Switchboard) recorder(h ledger.Held) func(context.Context, *phone.Call,
 	return func(ctx context.Context, after *phone.Call, events []phone.Event) error {
 		for try := 1; ; try++ {
 			err := s.Ledger.Append(ctx, after, h.Epoch, events)
-			if err == nil || errors.Is(err, ledger.ErrLost) || try == 8 {
+			if err == nil || errors.Is(err, ledger.ErrLost) || ctx.Err() != nil || try == 8 {
 				return err
 			}
 			s.Log.Warn().Err(err).Str("call", h.ID).Msg("what was said could not be recorded yet")

@@ -37,7 +37,7 @@ func (p *program) list() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer o.close()
+			defer o.close(aDial)
 			f := ledger.Filter{Status: phone.Status(status), Provider: p.chosen(), Limit: limit, Cursor: cursor}
 			if to != "" {
 				if f.To, err = o.board.Number(to); err != nil {
@@ -107,13 +107,8 @@ func (p *program) cancel() *cobra.Command {
 		Use:   "cancel CALL_ID",
 		Short: "Hang a call up, or take it out of the provider's queue",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			call, err := o.board.Hangup(c.Context(), phone.Local(), args[0])
+		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
+			call, err := o.board.Hangup(ctx, phone.Local(), args[0])
 			if err != nil {
 				return err
 			}
@@ -122,7 +117,7 @@ func (p *program) cancel() *cobra.Command {
 			}
 			told(p.out, call)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -130,13 +125,8 @@ func (p *program) balance() *cobra.Command {
 	return &cobra.Command{
 		Use:   "balance",
 		Short: "Print what is left on the providers' accounts",
-		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			all, err := o.board.Balances(c.Context(), p.chosen())
+		RunE: p.opened(func(ctx context.Context, o opened, _ []string) error {
+			all, err := o.board.Balances(ctx, p.chosen())
 			if err != nil {
 				return err
 			}
@@ -157,7 +147,7 @@ func (p *program) balance() *cobra.Command {
 				fmt.Fprintf(p.out, "%s: %s\n", b.Provider, plain(said))
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -166,18 +156,13 @@ func (p *program) check() *cobra.Command {
 		Use:   "check NUMBER",
 		Short: "Say what is known of a number and whether it may be called; calls nobody",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
+		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
 			checked, err := o.board.Check(args[0], p.chosen())
 			if err != nil {
 				return err
 			}
 			return p.tellNumber(tools.CheckedOf(checked))
-		},
+		}),
 	}
 }
 
@@ -220,13 +205,8 @@ func (p *program) providers() *cobra.Command {
 	return &cobra.Command{
 		Use:   "providers",
 		Short: "List the telephone services: where each calls and what it can do",
-		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			w := tools.ServicesOf(o.board.Services(c.Context()))
+		RunE: p.opened(func(ctx context.Context, o opened, _ []string) error {
+			w := tools.ServicesOf(o.board.Services(ctx))
 			if p.json {
 				return p.printJSON(w)
 			}
@@ -246,6 +226,6 @@ func (p *program) providers() *cobra.Command {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", v.Name, where, strings.Join(v.Capabilities, " "), state)
 			}
 			return t.Flush()
-		},
+		}),
 	}
 }

@@ -54,7 +54,7 @@ func (p *program) showDemo(ctx context.Context, args map[string]any) error {
 	if err != nil {
 		return err
 	}
-	defer o.close()
+	defer o.close(aDial)
 
 	clientIn, serverOut := io.Pipe()
 	serverIn, clientOut := io.Pipe()

@@ -18,14 +18,9 @@ func (p *program) stream() *cobra.Command {
 		Use:   "stream CALL_ID",
 		Short: "Print what is said in a call while it is said; --json prints one event a line",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			return p.hear(c.Context(), o.board, args[0], after)
-		},
+		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
+			return p.hear(ctx, o.board, args[0], after)
+		}),
 	}
 	c.Flags().Int64Var(&after, "after", 0, "go on after this seq")
 	return c
@@ -149,13 +144,8 @@ func (p *program) info() *cobra.Command {
 		Use:   "info CALL_ID",
 		Short: "Print a call with what was said; waits for the record of one that is just over",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			o, err := p.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			call, err := p.record(c.Context(), o.board, args[0], time.Duration(max(0, tries-1))*delay)
+		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
+			call, err := p.record(ctx, o.board, args[0], time.Duration(max(0, tries-1))*delay)
 			if err != nil {
 				return err
 			}
@@ -173,7 +163,7 @@ func (p *program) info() *cobra.Command {
 				p.printLine("  recording: " + plain(call.Recording))
 			}
 			return nil
-		},
+		}),
 	}
 	c.Flags().IntVar(&tries, "tries", 5, "how often a record that is not there yet is asked for")
 	c.Flags().DurationVar(&delay, "delay", 10*time.Second, "the time between two tries")

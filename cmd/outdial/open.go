@@ -16,6 +16,7 @@ import (
 	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/switchboard"
 	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
 )
 
 // parts are what the program is put together from.
@@ -30,7 +31,7 @@ type opened struct {
 	board  *switchboard.Switchboard
 	ledger *ledger.Ledger
 	log    zerolog.Logger
-	close  func()
+	close  func(patience time.Duration) // waits so long for the dials under way
 }
 
 // value gives a general setting.
@@ -60,6 +61,21 @@ func (p *program) open(ctx context.Context) (opened, error) {
 		return opened{}, err
 	}
 	return p.start(ctx, values, log)
+}
+
+// aDial is how long a dial under way is waited for when the program ends.
+const aDial = 25 * time.Second
+
+// opened makes a command of what is done with the program put together.
+func (p *program) opened(do func(ctx context.Context, o opened, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		o, err := p.open(c.Context())
+		if err != nil {
+			return err
+		}
+		defer o.close(aDial)
+		return do(c.Context(), o, args)
+	}
 }
 
 // configure reads the settings and says on stderr what looks like one and is none.
@@ -96,14 +112,14 @@ func (p *program) start(ctx context.Context, values []value, log zerolog.Logger)
 	rounds.Go(func() { board.Run(running) })
 	return opened{
 		values: values, board: board, ledger: o.Ledger, log: log,
-		close: func() {
-			stop()
-			rounds.Wait()
-			ending, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+		close: func(patience time.Duration) {
+			ending, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			if err := board.Close(ending); err != nil {
 				log.Warn().Err(err).Msg("not everything ended in time")
 			}
+			stop() // only now: a dial that is waited for needs its lease
+			rounds.Wait()
 			if err := o.Ledger.Close(); err != nil {
 				log.Warn().Err(err).Msg("the ledger did not close cleanly")
 			}
@@ -135,6 +151,9 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 	}
 	if r := o.Region; r != "" && !guard.IsRegion(r) {
 		return o, wrong(values, "region", "%q is not a region such as CN or US.", r)
+	}
+	if v := setting(values, "", "regions"); v.From != "" && len(o.Policy.Regions) == 0 {
+		return o, wrong(values, "regions", "it names no region; leave it out to allow all that the provider covers, or set OUTDIAL_PROVIDER to simulator to call nobody.")
 	}
 	for _, r := range o.Policy.Regions {
 		if !guard.IsRegion(r) {
@@ -180,13 +199,13 @@ func configOf(values []value, spec providers.Spec) (providers.Config, bool) {
 	return c, true
 }
 
-// account is a fingerprint of the secrets that a provider is opened with: it tells one account from another and gives
-// nothing away.
+// account is a fingerprint of the key that a provider is opened with, and of the address that it is for: it tells one
+// account from another and gives nothing away.
 func account(values []value, spec providers.Spec) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "outdial account %s", spec.Name)
 	for _, v := range values {
-		if v.Owner == spec.Name && v.Required {
+		if v.Owner == spec.Name && (v.Required || v.Name == "api_base") {
 			fmt.Fprintf(h, "\n%s", v.Value)
 		}
 	}
