@@ -12,10 +12,26 @@ func TestEmergency(t *testing.T) {
 		written, region string
 		want            bool
 	}{
-		{"911", "", true}, {"911", "US", true}, {"112", "CN", false}, {"112", "", true}, {"110", "CN", true}, {"110", "", true}, {"999", "GB", true},
-		{"+86110", "", true}, {"+1911", "", true}, {"+44999", "", true}, {"+911", "", true}, {"1-1-0", "CN", true}, {"9 1 1", "US", true},
-		{"+33112", "", true}, {"+8613800138000", "", false}, {"13800138000", "CN", false}, {"+12025550143", "", false}, {"", "", false},
-		{"12345", "", false}, {"２", "", false},
+		{"911", "", true},
+		{"911", "US", true},
+		{"112", "CN", false},
+		{"112", "", true},
+		{"110", "CN", true},
+		{"110", "", true},
+		{"999", "GB", true},
+		{"+86110", "", true},
+		{"+1911", "", true},
+		{"+44999", "", true},
+		{"+911", "", true},
+		{"1-1-0", "CN", true},
+		{"9 1 1", "US", true},
+		{"+33112", "", true},
+		{"+8613800138000", "", false},
+		{"13800138000", "CN", false},
+		{"+12025550143", "", false},
+		{"", "", false},
+		{"12345", "", false},
+		{"２", "", false},
 	} {
 		if _, got := Emergency(tt.written, tt.region); got != tt.want {
 			t.Errorf("%q in %q: %v", tt.written, tt.region, got)

@@ -61,11 +61,10 @@ func RestoreNumber(e164 string) (Number, error) {
 	if !isE164(e164) {
 		return Number{}, Errorf(Internal, "The ledger holds a number that is none.")
 	}
-	n, err := ParseNumber(e164, "")
-	if err != nil {
-		return Number{e164: e164}, nil
+	if n, err := ParseNumber(e164, ""); err == nil {
+		return n, nil
 	}
-	return n, nil
+	return Number{e164: e164}, nil
 }
 
 // isE164 tells ITU-T E.164's form: +, no leading zero, at most 15 digits.
