@@ -20,7 +20,7 @@ func (s *Switchboard) follow(h ledger.Held) {
 		return
 	}
 	done := s.work(h.ID)
-	s.follows.Go(func() {
+	if !s.begin(&s.follows, func() {
 		defer done() // a call that is not over is then taken up by the next round
 		ctx, cancel := context.WithCancel(s.life)
 		defer cancel()
@@ -30,7 +30,9 @@ func (s *Switchboard) follow(h ledger.Held) {
 		if err := s.read(ctx, p, h); err != nil && ctx.Err() == nil {
 			s.Log.Warn().Err(err).Str("call", h.ID).Msg("stopped following")
 		}
-	})
+	}) {
+		done()
+	}
 }
 
 // read follows a call to its end. A fault in what a provider says ends the following and not the process.

@@ -93,11 +93,14 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, ju
 	if err != nil {
 		return Placement{}, err
 	}
-	if !replayed {
-		s.dials.Go(func() {
-			defer done()
-			s.dial(context.WithoutCancel(ctx), p, held)
-		})
+	if !replayed && !s.begin(&s.dials, func() {
+		defer done()
+		s.dial(context.WithoutCancel(ctx), p, held)
+	}) {
+		done()
+		if held, err = s.Ledger.Rejected(ctx, held.ID, phone.AsFailure(phone.Errorf(phone.Unavailable, "outdial is stopping. Nobody was called; ask again."))); err != nil {
+			return Placement{}, err
+		}
 	}
 	call, err := s.await(ctx, who, held)
 	return Placement{Call: call, Replayed: replayed}, err

@@ -84,6 +84,16 @@ func (s *Switchboard) work(id string) (done func()) {
 	})
 }
 
+// begin starts something of the switchboard's own, unless Close has begun to wait.
+func (s *Switchboard) begin(of *sync.WaitGroup, do func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		of.Go(do)
+	}
+	return !s.closing
+}
+
 func (s *Switchboard) worksOn(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
