@@ -128,15 +128,12 @@ func (f *following) lookup(ctx context.Context) bool {
 	if err != nil {
 		f.log.Debug().Err(err).Msg("look-up failed")
 		if later := time.Until(phone.AsError(err).RetryAt); later > 0 {
-			return f.pause(ctx, min(later, maxLater))
+			return f.pause(ctx, min(later, 3*f.pace.Poll)) // no longer: somebody is listening
 		}
 		return ctx.Err() == nil
 	}
 	return f.see(o)
 }
-
-// maxLater bounds what a service may ask us to wait between two look-ups: somebody is listening.
-const maxLater = 30 * time.Second
 
 func (f *following) pause(ctx context.Context, d time.Duration) bool {
 	select {
