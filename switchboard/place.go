@@ -160,6 +160,11 @@ func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	if settled.Call == nil || settled.Dial != ledger.Placed {
 		return
 	}
+	if settled.HangupWanted { // at once, also while the program ends; whoever follows the call tries again if it fails
+		hanging, cancel := context.WithTimeout(ctx, askWithin)
+		settled.HangupWanted = p.provider.Hangup(hanging, ref) != nil
+		cancel()
+	}
 	if s.Ledger.Follows(settled) {
 		s.follow(settled)
 	}
