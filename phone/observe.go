@@ -29,7 +29,7 @@ func (c *Call) Observe(o Observation) []Event {
 	return l.events
 }
 
-// Settle ends a call whose line has closed and whose record did not come: what was heard is all there is.
+// Settle ends a call of which nobody will learn more, mostly one whose record did not come: what was heard is all there is.
 func (c *Call) Settle(at time.Time) []Event {
 	if c.Ended() {
 		return nil

@@ -18,7 +18,7 @@ func (b toolbox) addGetCall(s *mcpserver.MCPServer) {
 }
 
 func (b toolbox) getCall(ctx context.Context, r request[schema.GetCall]) (result, error) {
-	c, err := b.follow(ctx, following(r, follows{id: r.args.CallID, after: r.args.AfterSeq, first: true}), waitFor(r.args.WaitSeconds))
+	c, err := b.follow(ctx, r.client, follows{id: r.args.CallID, after: r.args.AfterSeq, first: true}, waitFor(r.args.WaitSeconds))
 	if err != nil {
 		return result{}, err
 	}
@@ -38,7 +38,7 @@ func (b toolbox) streamTranscript(ctx context.Context, r request[schema.StreamTr
 	if r.args.MaxSeconds != nil {
 		within = waitFor(*r.args.MaxSeconds)
 	}
-	c, err := b.follow(ctx, following(r, follows{id: r.args.CallID, after: r.args.AfterSeq}), within)
+	c, err := b.follow(ctx, r.client, follows{id: r.args.CallID, after: r.args.AfterSeq}, within)
 	if err != nil {
 		return result{}, err
 	}

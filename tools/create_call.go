@@ -36,7 +36,7 @@ func (b toolbox) createCall(ctx context.Context, r request[schema.CreateCall]) (
 	call := placed.Call
 	if r.args.WaitSeconds > 0 {
 		// A wait that fails is no failed call: the answer is then the call as it was placed.
-		if now, err := b.follow(ctx, following(r, follows{id: call.ID}), waitFor(r.args.WaitSeconds)); err == nil {
+		if now, err := b.follow(ctx, r.client, follows{id: call.ID}, waitFor(r.args.WaitSeconds)); err == nil {
 			call = now
 		}
 	}

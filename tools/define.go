@@ -30,6 +30,11 @@ type tool struct {
 // request is one call of a tool.
 type request[In any] struct {
 	args In
+	client
+}
+
+// client is who called, and the way back.
+type client struct {
 	who  phone.Caller
 	peer *peer.Peer
 	raw  mcp.CallToolRequest
@@ -62,8 +67,8 @@ func define[In, Out any](b toolbox, s *mcpserver.MCPServer, t tool, handle func(
 				answer = b.failure(t, fault(t, p))
 			}
 		}()
-		r := request[In]{peer: peer.From(ctx), raw: raw}
-		r.who = r.peer.Caller()
+		from := peer.From(ctx)
+		r := request[In]{client: client{who: from.Caller(), peer: from, raw: raw}}
 		if err := decode(raw, &r.args); err != nil {
 			return b.failure(t, err), nil
 		}

@@ -46,23 +46,23 @@ func waitFor(seconds int) time.Duration {
 	return min(longestWait, time.Duration(min(max(seconds, 0), 60))*time.Second)
 }
 
-// follow pushes what is new in a call as progress until the call is over, the time is up or enough(event) says so, and
-// gives the call as it then stands.
-func (b toolbox) follow(ctx context.Context, r request[follows], within time.Duration) (*phone.Call, error) {
+// follow pushes what is new in a call as progress until the call is over or the time is up, and gives the call as it then
+// stands.
+func (b toolbox) follow(ctx context.Context, c client, f follows, within time.Duration) (*phone.Call, error) {
 	if within > 0 {
-		wait, done := r.peer.Waiting(ctx)
+		wait, done := c.peer.Waiting(ctx)
 		defer done()
 		wait, cancel := context.WithTimeout(wait, within)
 		defer cancel()
 		pushed := false
-		for e, err := range b.board.Watch(wait, r.who, r.args.id, r.args.after) {
+		for e, err := range b.board.Watch(wait, c.who, f.id, f.after) {
 			if err != nil {
 				return nil, err
 			}
-			if r.args.first {
+			if f.first {
 				break
 			}
-			if r.peer.Progress(ctx, r.raw, progress(e)) == nil {
+			if c.peer.Progress(ctx, c.raw, progress(e)) == nil {
 				pushed = true
 			}
 		}
@@ -70,7 +70,7 @@ func (b toolbox) follow(ctx context.Context, r request[follows], within time.Dur
 			time.Sleep(settle) // nothing can be waited for: it is the client's reading that needs the time
 		}
 	}
-	return b.board.Get(ctx, r.who, r.args.id)
+	return b.board.Get(ctx, c.who, f.id)
 }
 
 // follows says what of a call is followed: what comes after a cursor, and whether the first of it is enough.
@@ -78,11 +78,6 @@ type follows struct {
 	id    string
 	after int64
 	first bool
-}
-
-// following is a request's wish to follow a call.
-func following[In any](r request[In], f follows) request[follows] {
-	return request[follows]{args: f, who: r.who, peer: r.peer, raw: r.raw}
 }
 
 // progress is one event as a progress notification; its number is the event's, which rises.
