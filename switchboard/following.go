@@ -217,12 +217,9 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 			continue
 		}
 		why := &phone.Failure{Code: phone.Uncertain, Message: "outdial stopped while it was dialing: the phone may have rung. Do not ask again; ask about this call instead."}
-		settled, err := s.Ledger.Unknown(ctx, h.ID, why)
-		switch {
-		case err != nil:
+		// If its answer has come meanwhile after all, that stands, and the next round follows the call.
+		if _, err := s.Ledger.Unknown(ctx, h.ID, why); err != nil {
 			s.Log.Error().Err(err).Str("call", h.ID).Msg("an interrupted dial could not be recorded")
-		case settled.Dial == ledger.Placed && s.Ledger.Follows(settled): // its answer came meanwhile after all
-			s.follow(settled)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package switchboard
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -132,5 +133,33 @@ func TestAPanicEndsNothingElse(t *testing.T) {
 	_, err := b.Place(t.Context(), me(), ask("+8613800138001", "x"))
 	if e := phone.AsError(err); e.Code != phone.Uncertain || e.CallID == "" {
 		t.Errorf("%v", err)
+	}
+}
+
+// The program ends while a call that was cancelled is still being dialed: it is hung up all the same, since by the time
+// that another process follows it somebody would have answered.
+func TestACancelledDialIsHungUpAtTheEndToo(t *testing.T) {
+	s := newService()
+	dialing, answer := make(chan struct{}), make(chan struct{})
+	s.place = func(phone.Order) (phone.Ref, error) { close(dialing); <-answer; return "r", nil }
+	b := newBoard(t, file(t), nil, with(s))
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = b.Place(t.Context(), me(), ask("+8613800138000", "x")) })
+	<-dialing
+	calls, _, err := b.List(t.Context(), me(), Filter{Limit: 1})
+	if err != nil || len(calls) != 1 {
+		t.Fatalf("%d calls, %v", len(calls), err)
+	}
+	if _, err := b.Hangup(t.Context(), me(), calls[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	all.Go(b.stop)
+	for !b.worksOn("no call") { // as it says of all calls once it closes
+		runtime.Gosched()
+	}
+	close(answer)
+	all.Wait()
+	if diff := cmp.Diff([]phone.Ref{"r"}, s.hungup); diff != "" {
+		t.Error(diff)
 	}
 }
