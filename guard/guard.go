@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/outdial/outdial/phone"
@@ -24,8 +25,10 @@ type Route struct {
 
 // Refusal is one rule that forbids a call.
 type Refusal struct {
-	Code    string // of the rule, such as "emergency_number"
-	Message string
+	Code      string // of the rule, such as "emergency_number"
+	Message   string
+	AllowedAt time.Time // when it would be allowed; zero where time does not help
+	CallID    string    // the earlier call that it is about, where there is one
 }
 
 // Err is the refusal as an error.
@@ -34,7 +37,7 @@ func (r Refusal) Err() error {
 	if r.Code == "bad_number" || r.Code == "invalid_number" {
 		code = phone.Invalid
 	}
-	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message}
+	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID}
 }
 
 // Emergency refuses emergency numbers by the digits alone, before anything else is looked at: written nationally, those of
@@ -75,7 +78,7 @@ func Emergency(written, region string) (Refusal, bool) {
 }
 
 func emergency() Refusal {
-	return Refusal{"emergency_number", "This is an emergency number. outdial never calls one: a person has to dial it."}
+	return Refusal{Code: "emergency_number", Message: "This is an emergency number. outdial never calls one: a person has to dial it."}
 }
 
 // Number gives every rule that forbids a number on a route, in the order of the rules; none if it may be called.
@@ -85,13 +88,13 @@ func (p Policy) Number(n phone.Number, by Route) []Refusal {
 	if !by.Exempt {
 		switch {
 		case len(by.Regions) > 0 && !slices.Contains(by.Regions, region):
-			all = append(all, Refusal{"region_not_allowed", fmt.Sprintf("%s does not call %s; it calls %s.", by.Provider, where(region), strings.Join(by.Regions, ", "))})
+			all = append(all, Refusal{Code: "region_not_allowed", Message: fmt.Sprintf("%s does not call %s; it calls %s.", by.Provider, where(region), strings.Join(by.Regions, ", "))})
 		case len(p.Regions) > 0 && !slices.Contains(p.Regions, region):
-			all = append(all, Refusal{"region_not_allowed", fmt.Sprintf("The operator allows no calls to %s (OUTDIAL_REGIONS).", where(region))})
+			all = append(all, Refusal{Code: "region_not_allowed", Message: fmt.Sprintf("The operator allows no calls to %s (OUTDIAL_REGIONS).", where(region))})
 		}
 	}
 	if t := Type(n); !slices.Contains(callable(), t) {
-		all = append(all, Refusal{"number_type", fmt.Sprintf("Numbers of the type %s are not called: they cost more than a call should, or reach no person.", t)})
+		all = append(all, Refusal{Code: "number_type", Message: fmt.Sprintf("Numbers of the type %s are not called: they cost more than a call should, or reach no person.", t)})
 	}
 	return all
 }

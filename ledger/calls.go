@@ -26,6 +26,7 @@ type spec struct {
 // head is a call without its conversation, for lists: what its events come to.
 type head struct {
 	StartedAt time.Time      `json:"started_at,omitzero"`
+	ChangedAt time.Time      `json:"changed_at,omitzero"`
 	Outcome   phone.Outcome  `json:"outcome,omitempty"`
 	Duration  *time.Duration `json:"duration,omitempty"`
 	Cost      *phone.Cost    `json:"cost,omitempty"`
@@ -36,7 +37,7 @@ type head struct {
 }
 
 func headOf(c *phone.Call) head {
-	return head{c.StartedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure}
+	return head{c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure}
 }
 
 const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch`
@@ -93,7 +94,7 @@ func scanCall(row scanner) (Held, error) {
 	}, moment(created))
 	c.Ref, c.Simulated = phone.Ref(ref), simulated
 	c.Status, c.Seq, c.EndedAt = phone.Status(status), seq, moment(ended)
-	c.StartedAt, c.Outcome, c.Duration, c.Cost = h.StartedAt, h.Outcome, h.Duration, h.Cost
+	c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost = h.StartedAt, h.ChangedAt, h.Outcome, h.Duration, h.Cost
 	c.Summary, c.Recording, c.Record, c.Failure = h.Summary, h.Recording, h.Record, h.Failure
 	return Held{Call: c, Epoch: epoch, Dial: Dial(dial), HangupWanted: hangup, owner: owner}, nil
 }

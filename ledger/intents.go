@@ -31,8 +31,8 @@ type Intent struct {
 // followed by this process: dial it.
 //
 // Errors: invalid with reason key_conflict; refused with reason busy, if the call that is to be repeated is not over;
-// those of judge, which is asked only about a new call.
-func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func() error) (h Held, replayed bool, err error) {
+// those of judge, which is asked only about a new call, with the facts as they stand in the same transaction.
+func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts) error) (h Held, replayed bool, err error) {
 	err = l.do(ctx, "reserve", func(tx *sql.Tx) error {
 		h, replayed, err = earlier(ctx, tx, in)
 		if err != nil || replayed {
@@ -41,7 +41,11 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func() error) (h 
 		if err := repeatable(ctx, tx, in); err != nil {
 			return err
 		}
-		if err := judge(); err != nil {
+		facts, err := factsAbout(ctx, tx, in.Call)
+		if err != nil {
+			return err
+		}
+		if err := judge(facts); err != nil {
 			return err
 		}
 		h = Held{Call: in.Call.Clone(), Epoch: 1, Dial: Sending, owner: l.process}
@@ -106,7 +110,7 @@ func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, er
 		if h, err = load(ctx, tx, id); err != nil {
 			return Held{}, false, err
 		}
-		if h.Ended() && in.Call.CreatedAt.Sub(h.EndedAt) > in.Window {
+		if h.Ended() && in.Call.CreatedAt.Sub(since(h.Call)) > in.Window {
 			continue
 		}
 		if in.Key != "" {
@@ -121,6 +125,14 @@ func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, er
 		return h, true, in.name(tx, id)
 	}
 	return Held{}, false, nil
+}
+
+// since is when a call that has ended did, or was given up by all.
+func since(c *phone.Call) time.Time {
+	if c.EndedAt.IsZero() {
+		return c.ChangedAt
+	}
+	return c.EndedAt
 }
 
 func named(ctx context.Context, tx *sql.Tx, principal, key string) (id, params string, err error) {
@@ -168,68 +180,4 @@ func flag(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// Placed records that the provider has the call, whoever follows it by now: what a provider answered is a fact. The call
-// it gives says under HangupWanted whether somebody wanted it ended meanwhile.
-func (l *Ledger) Placed(ctx context.Context, id string, ref phone.Ref) (Held, error) {
-	return l.answered(ctx, id, Placed, ref, phone.Progress{State: phone.Queued})
-}
-
-// Rejected records that surely nobody was called. The intent is free again.
-func (l *Ledger) Rejected(ctx context.Context, id string, why *phone.Failure) (Held, error) {
-	return l.answered(ctx, id, Rejected, "", phone.Ended{Outcome: phone.Failed, Record: phone.Complete, Failure: why})
-}
-
-// Unknown records that nobody knows whether the provider dials. The intent stays taken.
-func (l *Ledger) Unknown(ctx context.Context, id string, why *phone.Failure) (Held, error) {
-	return l.answered(ctx, id, Unknown, "", phone.Progress{State: phone.Unconfirmed, Failure: why})
-}
-
-func (l *Ledger) answered(ctx context.Context, id string, d Dial, ref phone.Ref, body phone.Body) (h Held, err error) {
-	err = l.do(ctx, "answer", func(tx *sql.Tx) error {
-		h, err = load(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if settled := h.Dial == Placed || h.Dial == Rejected || h.Dial == d; settled {
-			return nil
-		}
-		e := phone.Event{Seq: h.Seq + 1, At: time.Now().UTC(), Body: body}
-		h.Apply(e)
-		h.Dial, h.Ref = d, ref
-		if d != Placed {
-			h.owner = ""
-		}
-		hd, err := json.Marshal(headOf(h.Call))
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`UPDATE calls SET dial = ?, ref = ?, status = ?, seq = ?, ended_at = ?, head = ?, owner = ? WHERE id = ?`,
-			string(d), string(ref), string(h.Status), h.Seq, micros(h.EndedAt), string(hd), h.owner, id); err != nil {
-			return err
-		}
-		if d == Rejected {
-			if _, err := tx.Exec(`DELETE FROM intents WHERE call_id = ?`, id); err != nil {
-				return err
-			}
-		}
-		return insertEvents(tx, id, []phone.Event{e})
-	})
-	if err != nil {
-		return Held{}, err
-	}
-	return h, nil
-}
-
-// WantHangup notes that a call is to be ended as soon as the provider's name of it is known.
-func (l *Ledger) WantHangup(ctx context.Context, id string) (h Held, err error) {
-	err = l.do(ctx, "hangup", func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`UPDATE calls SET hangup_wanted = 1 WHERE id = ?`, id); err != nil {
-			return err
-		}
-		h, err = load(ctx, tx, id)
-		return err
-	})
-	return h, err
 }

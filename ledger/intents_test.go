@@ -13,7 +13,7 @@ import (
 func TestTheSameIntentIsTheSameCall(t *testing.T) {
 	l := fresh(t)
 	a := reserve(t, l, wish(t, "+8613800138000", "", "p"))
-	never := func() error { t.Error("a re-sent request is judged again"); return nil }
+	never := func(phone.Facts) error { t.Error("a re-sent request is judged again"); return nil }
 	b, replayed, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "", "p"), never)
 	if err != nil || !replayed || b.ID != a.ID {
 		t.Errorf("%s, replayed %v, %v", b.ID, replayed, err)
@@ -98,7 +98,7 @@ func TestADerivedIntentEndsAfterItsWindow(t *testing.T) {
 func TestAJudgementLeavesNothing(t *testing.T) {
 	l := fresh(t)
 	refused := phone.Errorf(phone.Refused, "no")
-	if _, _, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "k", "p"), func() error { return refused }); !errors.Is(err, refused) {
+	if _, _, err := l.Reserve(t.Context(), wish(t, "+8613800138000", "k", "p"), func(phone.Facts) error { return refused }); !errors.Is(err, refused) {
 		t.Error(err)
 	}
 	if calls, _, err := l.List(t.Context(), "local", Filter{Limit: 10}); err != nil || len(calls) != 0 {

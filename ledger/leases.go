@@ -24,14 +24,21 @@ func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
 // Lease is how long a process that says nothing keeps its calls.
 func (l *Ledger) Lease() time.Duration { return l.lease }
 
+// Accounts are those at providers that a process can ask.
+type Accounts struct {
+	Ask    []string // about a call whose name there is known
+	Search []string // for the call of an uncertain dial
+}
+
 // Claim takes over the calls that are not over and that nobody works on: those of processes that live no more, and this
-// process's own that it has dropped, which working knows. Calls that a provider has are taken for some accounts alone, a
-// dial that was interrupted for any: nothing is to be asked about it. From then on they are this process's, under a new
-// epoch; what the last one still writes is refused.
-func (l *Ledger) Claim(ctx context.Context, accounts []string, working func(id string) bool, now time.Time) ([]Held, error) {
-	where := `status <> 'ended' AND (dial = 'sending' OR dial = 'placed' AND account IN (` + places(len(accounts)) + `))
+// process's own that it has dropped, which working knows. Calls that a provider has are taken for accounts that can be
+// asked, uncertain dials for those that can be searched, and a dial that was interrupted for any: nothing is to be asked
+// about it. From then on they are this process's, under a new epoch; what the last one still writes is refused.
+func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string) bool, now time.Time) ([]Held, error) {
+	where := `status <> 'ended' AND (dial = 'sending' OR dial = 'placed' AND account IN (` + places(len(of.Ask)) + `)
+			OR dial = 'unknown' AND account IN (` + places(len(of.Search)) + `))
 		AND (owner = ? OR owner NOT IN (SELECT id FROM processes WHERE expires_at > ?))`
-	args := append(anys(accounts), l.process, micros(now))
+	args := append(append(anys(of.Ask), anys(of.Search)...), l.process, micros(now))
 	if orphans, err := column(ctx, l.read, `SELECT id FROM calls WHERE `+where, args...); err != nil ||
 		!slices.ContainsFunc(orphans, func(id string) bool { return !working(id) }) {
 		return nil, failed("claim", err) // the usual case, without a write
@@ -150,7 +157,7 @@ func (l *Ledger) Tail(ctx context.Context) {
 		return
 	}
 	defer conn.Close()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(l.look)
 	defer tick.Stop()
 	for last := int64(-1); ; {
 		var version int64

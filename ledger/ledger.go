@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -25,7 +26,7 @@ type Ledger struct {
 	stopped     sync.WaitGroup
 	once        sync.Once // closes
 	process     string
-	lease       time.Duration
+	lease, look time.Duration
 	secret      []byte
 	news        news
 }
@@ -33,6 +34,7 @@ type Ledger struct {
 // Options of a ledger. The zero value works.
 type Options struct {
 	Lease time.Duration // how long a process that says nothing keeps its calls: 30 s
+	Look  time.Duration // between two looks for what other processes have recorded: 50 ms
 }
 
 // Open opens the ledger at a URL, "sqlite:" and a path, and brings it up to date. Many processes may open the same one,
@@ -57,10 +59,7 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 		return nil, failed("open", err)
 	}
 	l := &Ledger{
-		read: read, write: write, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease,
-	}
-	if l.lease == 0 {
-		l.lease = 30 * time.Second
+		read: read, write: write, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond),
 	}
 	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
 		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))

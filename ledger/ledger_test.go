@@ -64,7 +64,7 @@ func wish(t *testing.T, number, key, params string) Intent {
 	}
 }
 
-func yes() error { return nil }
+func yes(phone.Facts) error { return nil }
 
 func idle(string) bool { return false }
 
@@ -159,7 +159,7 @@ func TestAnInterruptedDialIsAnybodys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	a, b := open(t, path), open(t, path)
 	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
-	if taken, err := b.Claim(t.Context(), []string{"another"}, idle, now().Add(time.Minute)); err != nil || len(taken) != 1 || taken[0].ID != h.ID {
+	if taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"another"}}, idle, now().Add(time.Minute)); err != nil || len(taken) != 1 || taken[0].ID != h.ID {
 		t.Errorf("%+v, %v", taken, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestADroppedCallIsClaimedByItsOwnProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := l.Claim(t.Context(), []string{"acc"}, idle, now())
+	taken, err := l.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now())
 	if err != nil || len(taken) != 1 || taken[0].Epoch != h.Epoch+1 {
 		t.Fatalf("%+v, %v", taken, err)
 	}
@@ -200,16 +200,16 @@ func TestOnlyTheFollowerAppends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held, err := b.Claim(t.Context(), []string{"acc"}, idle, now()); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now()); err != nil || len(held) != 0 {
 		t.Fatalf("a call whose process lives was claimed: %d, %v", len(held), err)
 	}
-	if held, err := b.Claim(t.Context(), []string{"acc"}, func(string) bool { return true }, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, func(string) bool { return true }, now().Add(time.Hour)); err != nil || len(held) != 0 {
 		t.Fatalf("a call that is worked on here was claimed: %d, %v", len(held), err)
 	}
-	if held, err := b.Claim(t.Context(), []string{"another account"}, idle, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"another account"}}, idle, now().Add(time.Hour)); err != nil || len(held) != 0 {
 		t.Fatalf("another account's call was claimed: %d, %v", len(held), err)
 	}
-	taken, err := b.Claim(t.Context(), []string{"x", "acc"}, idle, now().Add(31*time.Second))
+	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"x", "acc"}}, idle, now().Add(31*time.Second))
 	if err != nil || len(taken) != 1 || taken[0].ID != h.ID || taken[0].Epoch != h.Epoch+1 {
 		t.Fatalf("claimed %+v, %v", taken, err)
 	}
@@ -226,7 +226,7 @@ func TestOnlyTheFollowerAppends(t *testing.T) {
 	if err := b.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := a.Claim(t.Context(), []string{"acc"}, idle, now()); err != nil || len(held) != 1 {
+	if held, err := a.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now()); err != nil || len(held) != 1 {
 		t.Errorf("after a clean exit %d calls are to be had, %v", len(held), err)
 	}
 }
@@ -235,14 +235,14 @@ func TestAnInterruptedDialCanBeTakenUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	a, b := open(t, path), open(t, path)
 	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
-	taken, err := b.Claim(t.Context(), []string{"acc"}, idle, now().Add(time.Minute))
+	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now().Add(time.Minute))
 	if err != nil || len(taken) != 1 || taken[0].Dial != Sending {
 		t.Fatalf("%+v, %v", taken, err)
 	}
 	if _, err := b.Unknown(t.Context(), h.ID, &phone.Failure{Code: phone.Uncertain}); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err = b.Claim(t.Context(), []string{"acc"}, idle, now().Add(time.Hour)); err != nil || len(taken) != 0 {
+	if taken, err = b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now().Add(time.Hour)); err != nil || len(taken) != 0 {
 		t.Errorf("a call of which nobody knows is claimed again: %+v, %v", taken, err)
 	}
 	got, err := a.Placed(t.Context(), h.ID, "r")
@@ -315,7 +315,7 @@ func TestOneWriteFailsAlone(t *testing.T) {
 	for i := range 40 {
 		in := wish(t, fmt.Sprintf("+86138001380%02d", i), "", "p")
 		all.Go(func() {
-			_, _, err := l.Reserve(t.Context(), in, func() error {
+			_, _, err := l.Reserve(t.Context(), in, func(phone.Facts) error {
 				switch i % 4 {
 				case 1:
 					return broken

@@ -18,7 +18,8 @@ type Call struct {
 
 	Status    Status
 	StartedAt time.Time // when they began to talk; zero if they never did or it is not known
-	EndedAt   time.Time // when the line closed
+	EndedAt   time.Time // when the line closed; zero while it has not, or if nobody knows
+	ChangedAt time.Time // when its last event came
 	Outcome   Outcome   // once ended
 	Duration  *time.Duration
 	Cost      *Cost
@@ -83,7 +84,7 @@ func (c *Call) Apply(e Event) {
 	if e.Seq <= c.Seq {
 		return
 	}
-	c.Seq = e.Seq
+	c.Seq, c.ChangedAt = e.Seq, e.At
 	switch b := e.Body.(type) {
 	case Progress:
 		c.advance(b.State, e.At, b.Since, b.Failure)
@@ -128,7 +129,11 @@ func (c *Call) hear(e Event, f Fragment) {
 }
 
 func (c *Call) end(at time.Time, b Ended) {
+	seen := c.EndedAt
 	c.advance(StatusEnded, at, time.Time{}, nil)
+	if b.Outcome == UnknownOutcome {
+		c.EndedAt = seen // that nobody follows it any more is not the end of the line
+	}
 	c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record = b.Outcome, b.Duration, b.Cost, b.Summary, b.Recording, b.Record
 	c.Failure = b.Failure
 }

@@ -123,6 +123,9 @@ func (p *Provider) Place(ctx context.Context, o phone.Order) (phone.Ref, error) 
 }
 
 func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) {
+	if err := ctx.Err(); err != nil {
+		return "", &phone.Error{Code: phone.Unavailable, Op: p.spec.Name, Err: err, Message: "The time for this call was over before it was sent. Nobody was called; ask again."}
+	}
 	ref, err := caught(func() (phone.Ref, error) { return p.driver.Place(ctx, o) })
 	if err == nil && ref == "" {
 		err = phone.Errorf(phone.Internal, "no name of the call")
@@ -201,10 +204,13 @@ func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error
 	return p.versioner.Version(ctx)
 }
 
+// CanFind says whether the service lists its calls.
+func (p *Provider) CanFind() bool { return p.finder != nil }
+
 // Find gives the calls that an order of which nobody knows led to. Errors: unsupported, and those of a request.
 func (p *Provider) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
 	if p.finder == nil {
 		return nil, phone.Errorf(phone.Unsupported, "%s does not list its calls.", p.spec.Title)
 	}
-	return p.finder.Find(ctx, o, about)
+	return caught(func() ([]phone.Ref, error) { return p.finder.Find(ctx, o, about) })
 }

@@ -1,8 +1,10 @@
 package providers
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +26,11 @@ type Spec struct {
 	Voices      []Choice    // a fixed list of voices, where there is one
 	PerMinute   phone.Money // the published price of a started minute; zero where none is published
 	Pace        Pace
-	Open        func(Config) (Driver, error) // does no network I/O
+	Open        func(Config, Connect) (Driver, error) // does no network I/O
 }
+
+// Connect makes the connections to a service, as net.Dialer's DialContext does; nil is that.
+type Connect func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Setting is one thing that the operator sets. The flag, the line in outdial.toml, the environment variable, the README's
 // row and what doctor prints are made from it.

@@ -57,8 +57,8 @@ type Checked struct {
 	Refusals  []guard.Refusal
 }
 
-// Check tells what a request to call would meet, and calls nobody. Errors: invalid (the provider).
-func (s *Switchboard) Check(written, provider string) (Checked, error) {
+// Check tells what a request to call would meet, and calls nobody. Errors: invalid (the provider), and those of the ledger.
+func (s *Switchboard) Check(ctx context.Context, who phone.Caller, written, provider string) (Checked, error) {
 	if provider != "" {
 		if _, err := s.named(provider); err != nil {
 			return Checked{}, err
@@ -83,13 +83,17 @@ func (s *Switchboard) Check(written, provider string) (Checked, error) {
 	if err := p.Check(phone.Order{To: n, Task: "x"}); err != nil {
 		c.Refusals = append(c.Refusals, refusal(err))
 	}
-	c.Refusals = append(c.Refusals, s.Policy.Number(n, s.way(p))...)
+	facts, err := s.Ledger.Facts(ctx, s.newCall("", who, p, phone.Order{To: n}))
+	if err != nil {
+		return Checked{}, err
+	}
+	c.Refusals = append(c.Refusals, s.refusals(p, n, facts)...)
 	return c, nil
 }
 
-// DryRun judges a request whole and places nothing. Errors: invalid, of what is not about the number.
-func (s *Switchboard) DryRun(r Request) (Checked, error) {
-	c, err := s.Check(r.To, r.Provider)
+// DryRun judges a request whole and places nothing. Errors: invalid, of what is not about the number, and those of the ledger.
+func (s *Switchboard) DryRun(ctx context.Context, who phone.Caller, r Request) (Checked, error) {
+	c, err := s.Check(ctx, who, r.To, r.Provider)
 	if err != nil || len(c.Refusals) > 0 {
 		return c, err
 	}
@@ -103,7 +107,7 @@ func refusal(err error) guard.Refusal {
 	if code == "" {
 		code = string(e.Code)
 	}
-	return guard.Refusal{Code: code, Message: e.Message}
+	return guard.Refusal{Code: code, Message: e.Message, AllowedAt: e.RetryAt}
 }
 
 // Choice is one thing to choose at a provider, such as a voice.

@@ -82,7 +82,7 @@ func (s *Switchboard) placeItem(ctx context.Context, who phone.Caller, b Batch, 
 	}
 	judge := s.judge
 	if time.Since(begun) > batchWithin { // who was called before is still found
-		judge = func(plan) error {
+		judge = func(plan, phone.Facts) error {
 			return phone.Errorf(phone.Unavailable, "The batch took too long to reach this recipient, who was not called. Send the same batch again: it goes on here.")
 		}
 	}

@@ -126,7 +126,8 @@ func (s *Switchboard) readOn(id string) func(context.Context, int64) ([]phone.Ev
 	}
 }
 
-// Hangup ends a call. A call that is over stays as it is; one that is being dialed is ended once the provider has it.
+// Hangup ends a call. A call that is over stays as it is; one that is being dialed, or of which nobody knows, is ended once
+// the provider is known to have it.
 // Errors: not_found, unsupported, uncertain, and those of the provider.
 func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
 	h, err := s.Ledger.Call(ctx, who.Principal, id)
@@ -140,17 +141,14 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 			Message: "The key of the account that placed this call is not here, so it cannot be ended from here.",
 		}
 	}
-	if h.Dial == ledger.Unknown {
-		return h.Call, failureOf(h.Call)
-	}
-	if !p.CanHangup() {
+	if !p.CanHangup() && h.Dial != ledger.Unknown {
 		e := phone.About(p.Hangup(ctx, h.Ref), id)
 		if h.Dial == ledger.Sending {
 			e.Started = phone.StartedUnknown
 		}
 		return nil, e
 	}
-	if h.Dial == ledger.Sending {
+	if h.Dial != ledger.Placed {
 		if h, err = s.Ledger.WantHangup(ctx, id); err != nil {
 			return nil, err
 		}
@@ -198,11 +196,15 @@ func (s *Switchboard) Run(ctx context.Context) {
 	}
 }
 
-// takeUp claims orphaned calls. Of one that was being dialed nobody knows whether it happened: it is never dialed again.
+// takeUp claims calls that nobody is at work on. Of one that was being dialed nobody knows whether it happened: it is never
+// dialed again.
 func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
-	var accounts []string
+	var accounts ledger.Accounts
 	for _, p := range s.Providers {
-		accounts = append(accounts, p.Account())
+		accounts.Ask = append(accounts.Ask, p.Account())
+		if p.CanFind() {
+			accounts.Search = append(accounts.Search, p.Account())
+		}
 	}
 	held, err := s.Ledger.Claim(ctx, accounts, s.worksOn, now)
 	if err != nil {
@@ -212,8 +214,12 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 		return
 	}
 	for _, h := range held {
-		if h.Dial == ledger.Placed {
+		switch h.Dial {
+		case ledger.Placed:
 			s.follow(h)
+			continue
+		case ledger.Unknown:
+			s.search(h)
 			continue
 		}
 		why := &phone.Failure{Code: phone.Uncertain, Message: "outdial stopped while it was dialing: the phone may have rung. Do not ask again; ask about this call instead."}

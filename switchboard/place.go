@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
@@ -30,6 +31,8 @@ type Placement struct {
 const (
 	// sameIntent is how long after a call's end an equal request without a key still means that call.
 	sameIntent = 10 * time.Minute
+	// sendWithin bounds a dial with its answer.
+	sendWithin = 20 * time.Second
 	// answerWithin bounds what a request waits for a dial that another one of the same intent began.
 	answerWithin = 25 * time.Second
 )
@@ -60,11 +63,17 @@ func (s *Switchboard) plan(r Request) (plan, error) {
 }
 
 // judge refuses what the guard refuses.
-func (s *Switchboard) judge(p plan) error {
-	if refusals := s.Policy.Number(p.order.To, s.way(p.provider)); len(refusals) > 0 {
+func (s *Switchboard) judge(p plan, f phone.Facts) error {
+	if refusals := s.refusals(p.provider, p.order.To, f); len(refusals) > 0 {
 		return refusals[0].Err()
 	}
 	return nil
+}
+
+// refusals are those of every rule that forbids to call a number through a provider.
+func (s *Switchboard) refusals(p *providers.Provider, n phone.Number, f phone.Facts) []guard.Refusal {
+	way := guard.Route{Provider: p.Spec().Title, Regions: p.Spec().Regions, Exempt: p.Spec().Simulated && !s.Rehearse}
+	return append(s.Policy.Number(n, way), s.Policy.Earlier(f, way)...)
 }
 
 // Place calls somebody, at most once for one intent, and returns when the provider has acknowledged the call, or the same
@@ -76,7 +85,7 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 	return s.place(ctx, who, r, s.judge)
 }
 
-func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, judge func(plan) error) (Placement, error) {
+func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, judge func(plan, phone.Facts) error) (Placement, error) {
 	p, err := s.plan(r)
 	if err != nil {
 		return Placement{}, err
@@ -86,7 +95,7 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, ju
 		return Placement{}, err
 	}
 	done := s.work(intent.Call.ID)
-	held, replayed, err := s.Ledger.Reserve(ctx, intent, func() error { return judge(p) })
+	held, replayed, err := s.Ledger.Reserve(ctx, intent, func(f phone.Facts) error { return judge(p, f) })
 	if err != nil || replayed {
 		done()
 	}
@@ -124,8 +133,7 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 	if err != nil {
 		return ledger.Intent{}, phone.Errorf(phone.Invalid, "provider_options cannot be read.")
 	}
-	c := phone.Begin(ledger.NewCallID(), who.Principal, p.provider.Name(), p.provider.Account(), o, time.Now().UTC())
-	c.Simulated = p.provider.Spec().Simulated
+	c := s.newCall(ledger.NewCallID(), who, p.provider, o)
 	in := ledger.Intent{Call: c, Key: r.Key, Params: s.Ledger.Digest(string(everything)), Window: sameIntent, RepeatOf: r.RepeatOf}
 	task := strings.Join(strings.Fields(strings.ToLower(o.Task)), " ")
 	in.Names = []string{s.Ledger.Digest(p.provider.Name(), o.To.E164(), task, r.RepeatOf)}
@@ -140,11 +148,20 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 	return in, nil
 }
 
+func (s *Switchboard) newCall(id string, who phone.Caller, p *providers.Provider, o phone.Order) *phone.Call {
+	c := phone.Begin(id, who.Principal, p.Name(), p.Account(), o, time.Now().UTC())
+	c.Simulated = p.Spec().Simulated
+	return c
+}
+
 // dial asks the provider, records what it answers, and has the call followed.
 func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	o := p.order
 	o.CallID = h.ID
-	ref, err := p.provider.Place(ctx, o)
+	// By the clock on the wall, which goes on while the machine sleeps: a phone must not ring hours after somebody asked.
+	dialing, cancel := context.WithDeadline(ctx, h.CreatedAt.Round(0).Add(sendWithin))
+	ref, err := p.provider.Place(dialing, o)
+	cancel()
 	var settled ledger.Held
 	s.insist(h.ID, ref, func() (rerr error) {
 		switch {

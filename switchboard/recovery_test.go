@@ -63,7 +63,7 @@ func TestAnInterruptedDialIsNeverSentAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, _, err := l.Reserve(t.Context(), in, func() error { return nil })
+	h, _, err := l.Reserve(t.Context(), in, func(phone.Facts) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

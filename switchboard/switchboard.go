@@ -236,10 +236,6 @@ func (s *Switchboard) regions() []string {
 	return all
 }
 
-func (s *Switchboard) way(p *providers.Provider) guard.Route {
-	return guard.Route{Provider: p.Spec().Title, Regions: p.Spec().Regions, Exempt: p.Spec().Simulated && !s.Rehearse}
-}
-
 // Get gives a call as it stands. Where only a partial record is there, the provider is asked once more.
 // Errors: not_found.
 func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {

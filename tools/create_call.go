@@ -27,7 +27,7 @@ func (b toolbox) createCall(ctx context.Context, r request[schema.CreateCall]) (
 	}
 	q.To = r.args.To
 	if r.args.DryRun {
-		return b.dryRun(q)
+		return b.dryRun(ctx, r.who, q)
 	}
 	placed, err := b.board.Place(ctx, r.who, q)
 	if err != nil {
@@ -45,8 +45,8 @@ func (b toolbox) createCall(ctx context.Context, r request[schema.CreateCall]) (
 	return callResult(w), nil
 }
 
-func (b toolbox) dryRun(q switchboard.Request) (result, error) {
-	c, err := b.board.DryRun(q)
+func (b toolbox) dryRun(ctx context.Context, who phone.Caller, q switchboard.Request) (result, error) {
+	c, err := b.board.DryRun(ctx, who, q)
 	if err != nil {
 		return result{}, err
 	}

@@ -46,8 +46,8 @@ func (b toolbox) addCheckNumber(s *mcpserver.MCPServer) {
 	define[schema.CheckNumber, schema.Number](b, s, tool{
 		name: "check_number", title: "Check a number", reads: true, repeats: true,
 		description: "Tells what is known of a number and whether create_call would call it now, with every rule that would refuse. Calls nobody.",
-	}, func(_ context.Context, r request[schema.CheckNumber]) (result, error) {
-		c, err := b.board.Check(r.args.To, r.args.Provider)
+	}, func(ctx context.Context, r request[schema.CheckNumber]) (result, error) {
+		c, err := b.board.Check(ctx, r.who, r.args.To, r.args.Provider)
 		if err != nil {
 			return result{}, err
 		}
@@ -69,7 +69,7 @@ func CheckedOf(c switchboard.Checked) schema.Number {
 		w.EstimatedPerMinute = &schema.Cost{Amount: c.PerMin.Amount(), Currency: c.PerMin.Currency(), Estimated: true}
 	}
 	for _, r := range c.Refusals {
-		w.Refusals = append(w.Refusals, schema.Refusal{Code: r.Code, Message: r.Message})
+		w.Refusals = append(w.Refusals, schema.Refusal{Code: r.Code, Message: r.Message, AllowedAt: schema.Time(r.AllowedAt)})
 	}
 	return w
 }

@@ -157,7 +157,7 @@ func (p *program) check() *cobra.Command {
 		Short: "Say what is known of a number and whether it may be called; calls nobody",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
-			checked, err := o.board.Check(args[0], p.chosen())
+			checked, err := o.board.Check(ctx, phone.Local(), args[0], p.chosen())
 			if err != nil {
 				return err
 			}

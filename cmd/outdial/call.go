@@ -81,7 +81,7 @@ func (p *program) call() *cobra.Command {
 			}
 			switch {
 			case dry:
-				return p.dryRun(o.board, q, numbers)
+				return p.dryRun(c.Context(), o.board, q, numbers)
 			case len(numbers) > 1:
 				var b switchboard.Batch
 				for _, n := range numbers {
@@ -193,11 +193,11 @@ func (p *program) tellBatch(w schema.Batch, items []switchboard.BatchItem) {
 }
 
 // dryRun judges a request to each of the numbers. One that would be refused is a failure.
-func (p *program) dryRun(board *switchboard.Switchboard, q switchboard.Request, numbers []string) error {
+func (p *program) dryRun(ctx context.Context, board *switchboard.Switchboard, q switchboard.Request, numbers []string) error {
 	all := schema.Calls{}
 	var refused error
 	for _, q.To = range numbers {
-		checked, err := board.DryRun(q)
+		checked, err := board.DryRun(ctx, phone.Local(), q)
 		if err != nil {
 			return err
 		}

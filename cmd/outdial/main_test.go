@@ -57,7 +57,7 @@ func fast(x float64) []providers.Spec {
 		specs[i].Pace.RecordEvery = 100 * time.Millisecond
 		specs[i].Pace.Reconnect = 200 * time.Millisecond
 		if specs[i].Name == "simulator" {
-			specs[i].Open = func(providers.Config) (providers.Driver, error) { return simulator.New(x), nil }
+			specs[i].Open = func(providers.Config, providers.Connect) (providers.Driver, error) { return simulator.New(x), nil }
 		}
 	}
 	return specs

@@ -169,7 +169,7 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 			o.Missing = append(o.Missing, spec)
 			continue
 		}
-		d, err := spec.Open(config)
+		d, err := spec.Open(config, nil)
 		if err != nil {
 			return o, err
 		}

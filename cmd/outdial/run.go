@@ -86,7 +86,7 @@ func (p *program) command() *cobra.Command {
 	p.settings.flags(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print the same JSON as the tools")
 	for _, make := range []func() *cobra.Command{
-		p.demo, p.stdio, p.http, p.call, p.info, p.stream, p.list, p.cancel, p.batch, p.balance, p.check, p.providers,
+		p.demo, p.stdio, p.http, p.call, p.info, p.stream, p.list, p.cancel, p.resolve, p.batch, p.balance, p.check, p.providers,
 		p.doctor, p.sandbox, p.version,
 	} {
 		c := make()

@@ -80,6 +80,9 @@ func house() map[string]place {
 		"internal/conformance/fixtures": {
 			may: []string{"phone", "peer", "server"}, why: "it shows what our transport does with tools that are not the product's",
 		},
+		"internal/faultlab": {
+			tests: []string{anything}, why: "it puts the program together with faults in between, in its tests alone",
+		},
 		"internal/conformance": {
 			may: []string{"phone", "schema"}, tests: []string{anything},
 			why: "it speaks to the program from outside, as other people's clients do",

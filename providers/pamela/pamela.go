@@ -54,8 +54,8 @@ func Spec() providers.Spec {
 		},
 		Voices:    []providers.Choice{{ID: "male", Name: "male"}, {ID: "female", Name: "female"}, {ID: "auto", Name: "the service chooses"}},
 		PerMinute: perMinute(),
-		Open: func(c providers.Config) (providers.Driver, error) {
-			return open(options{key: c["api_key"], base: c["api_base"]})
+		Open: func(c providers.Config, connect providers.Connect) (providers.Driver, error) {
+			return open(options{key: c["api_key"], base: c["api_base"], connect: connect})
 		},
 	}
 }
@@ -64,6 +64,7 @@ func Spec() providers.Spec {
 type options struct {
 	key, base                string        // an empty base is the service's own
 	dialTimeout, readTimeout time.Duration // 0: upstream's
+	connect                  providers.Connect
 }
 
 func open(o options) (*Driver, error) {
@@ -74,7 +75,7 @@ func open(o options) (*Driver, error) {
 		return nil, phone.Errorf(phone.Invalid, "Pamela's api_key is empty or holds characters that no key has. Keys are made at %s.", portal)
 	}
 	c, err := upstream.New(upstream.Options{
-		Name: name, Base: o.base, DialTimeout: o.dialTimeout, ReadTimeout: o.readTimeout,
+		Name: name, Base: o.base, DialTimeout: o.dialTimeout, ReadTimeout: o.readTimeout, Connect: o.connect,
 		Header: http.Header{"Authorization": {"Bearer " + o.key}, "Accept": {"application/json"}},
 	})
 	if err != nil {

@@ -172,7 +172,7 @@ func TestOpen(t *testing.T) {
 		{"pk_live_1\r\nX-Evil: 1", "", false},
 		{"pk_live_1", "http://example.com", false},
 	} {
-		_, err := Spec().Open(providers.Config{"api_key": tt.key, "api_base": tt.base})
+		_, err := Spec().Open(providers.Config{"api_key": tt.key, "api_base": tt.base}, nil)
 		if tt.opens != (err == nil) {
 			t.Errorf("%q at %q: %v", tt.key, tt.base, err)
 		}

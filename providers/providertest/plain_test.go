@@ -35,7 +35,9 @@ var (
 func plainSpec() providers.Spec {
 	return providers.Spec{
 		Name: "plain", Title: "Plain", Settings: []providers.Setting{{Name: "api_key", Env: "PLAIN_API_KEY", Help: "The key.", Secret: true, Required: true}},
-		Open: func(providers.Config) (providers.Driver, error) { return nil, errors.New("not in this test") },
+		Open: func(providers.Config, providers.Connect) (providers.Driver, error) {
+			return nil, errors.New("not in this test")
+		},
 	}
 }
 

@@ -28,7 +28,7 @@ func Spec() providers.Spec {
 		Title:     "The simulator",
 		Simulated: true,
 		Voices:    []providers.Choice{{ID: "warm", Name: "Warm"}, {ID: "bright", Name: "Bright"}},
-		Open:      func(providers.Config) (providers.Driver, error) { return New(1), nil },
+		Open:      func(providers.Config, providers.Connect) (providers.Driver, error) { return New(1), nil },
 	}
 }
 

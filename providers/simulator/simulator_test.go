@@ -280,7 +280,7 @@ func TestRef(t *testing.T) {
 
 func TestSpec(t *testing.T) {
 	spec := simulator.Spec()
-	d, err := spec.Open(providers.Config{})
+	d, err := spec.Open(providers.Config{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

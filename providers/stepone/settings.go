@@ -18,15 +18,15 @@ import (
 	"github.com/outdial/outdial/providers/internal/upstream"
 )
 
-func open(c providers.Config) (providers.Driver, error) {
-	d, err := openWith(c, upstream.Options{})
+func open(c providers.Config, connect providers.Connect) (providers.Driver, error) {
+	d, err := openWith(c, upstream.Options{Connect: connect})
 	if err != nil {
 		return nil, err // and no Driver that is nil
 	}
 	return d, nil
 }
 
-// openWith takes the timeouts of o.
+// openWith takes the timeouts and the connections of o.
 func openWith(c providers.Config, o upstream.Options) (*Driver, error) {
 	key := strings.TrimSpace(c["api_key"])
 	if key == "" {

@@ -393,7 +393,7 @@ func TestSettings(t *testing.T) {
 			for _, from := range []providers.Config{good, c.with} {
 				maps.Copy(config, from)
 			}
-			d, err := Spec().Open(config)
+			d, err := Spec().Open(config, nil)
 			switch {
 			case c.says == "" && (err != nil || d == nil):
 				t.Errorf("Open: %v", err)

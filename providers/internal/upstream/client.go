@@ -16,14 +16,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -45,6 +42,9 @@ type Options struct {
 	Header http.Header // sent with every request, the key among it
 
 	DialTimeout, ReadTimeout time.Duration // 0: the package's
+
+	// Connect makes the connections; nil: the network's.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client asks one service.
@@ -66,10 +66,14 @@ func New(o Options) (*Client, error) {
 	if base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())) {
 		return nil, phone.Errorf(phone.Invalid, "%s's base address must be https: the key would travel in the open (plain http is taken for loopback only).", o.Name)
 	}
+	if o.Connect == nil {
+		o.Connect = (&net.Dialer{}).DialContext
+	}
+	again := trying(o.Connect)
 	return &Client{
 		name: o.Name, base: base, header: o.Header.Clone(),
-		dial: &http.Client{Transport: transport(false), CheckRedirect: stay},
-		read: &http.Client{Transport: transport(true), CheckRedirect: stay},
+		dial: &http.Client{Transport: transport(wired(again), false), CheckRedirect: stay},
+		read: &http.Client{Transport: transport(again, true), CheckRedirect: stay},
 
 		dialTimeout: or(o.DialTimeout, DialTimeout), readTimeout: or(o.ReadTimeout, ReadTimeout),
 	}, nil
@@ -96,7 +100,7 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 // transport is HTTP/1.1 alone: over HTTP/2 the library repeats requests by rules of its own. A dial's connection is fresh
 // and serves once: on a re-used one net/http may send the request a second time, and a server that is about to close it
 // leaves an uncertain dial for nothing.
-func transport(keepAlive bool) *http.Transport {
+func transport(connect connecting, keepAlive bool) *http.Transport {
 	var only http.Protocols
 	only.SetHTTP1(true)
 	return &http.Transport{
@@ -111,50 +115,11 @@ func transport(keepAlive bool) *http.Transport {
 	}
 }
 
-// connect tries again by itself, since before there is a connection nothing can have been read.
-func connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectFor)
-	defer cancel()
-	for try := 1; ; try++ {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-		if err == nil || try == connectTry || ctx.Err() != nil {
-			return conn, err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(time.Duration(try) * 100 * time.Millisecond)):
-		}
-	}
-}
-
 // Answer is a service's answer, whatever its status.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-}
-
-// Dial sends the request that rings a phone, once. Its context should not be one that a client's leaving cancels.
-//
-// Errors: unavailable if nothing was sent; uncertain if the service may have read the request and did not answer whole.
-func (c *Client) Dial(ctx context.Context, path string, body any, header http.Header) (*Answer, error) {
-	var wrote atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaderField: func(string, []string) { wrote.Store(true) }, // before the first byte leaves the buffer
-	})
-	ctx, cancel := context.WithTimeout(ctx, c.dialTimeout)
-	defer cancel()
-	a, err := c.do(ctx, c.dial, http.MethodPost, path, body, header)
-	switch {
-	case err == nil:
-		return a, nil
-	case !wrote.Load():
-		return nil, c.unreachable(err)
-	}
-	return nil, &phone.Error{
-		Code: phone.Uncertain, Err: err,
-		Message: c.name + " was asked to dial and gave no answer that can be read: the phone may ring. Do not ask again; ask about this call instead.",
-	}
 }
 
 // Read sends a request that may be sent again. Errors: unavailable.

@@ -292,7 +292,7 @@ func TestConnectTriesAgain(t *testing.T) {
 			time.Sleep(5 * time.Millisecond) // the time it takes the port to open is what is tested
 			l, err = net.Listen("tcp", addr)
 		})
-		conn, failed := connect(t.Context(), "tcp", addr)
+		conn, failed := trying((&net.Dialer{}).DialContext)(t.Context(), "tcp", addr)
 		later.Wait()
 		if err == nil {
 			l.Close()

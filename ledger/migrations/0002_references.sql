@@ -1,0 +1,1 @@
+CREATE INDEX calls_by_ref ON calls (account, ref);
