@@ -137,7 +137,7 @@ func endedContext(s *scene) {
 		}
 	})
 	s.within(soon, "Place", func() {
-		ref, err := s.over(d).Place(ctx, c.order)
+		ref, err := d.Place(ctx, c.order)
 		s.fails(c.order, ref, err, phone.Unavailable, phone.Uncertain)
 	})
 	if _, ok := d.(providers.Streamer); ok {

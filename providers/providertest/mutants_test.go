@@ -56,7 +56,7 @@ func TestMutants(t *testing.T) {
 
 // mutants are all of them, those that leak first.
 func mutants() []mutant {
-	all := slices.Concat(dialMutants(), errorMutants(), followMutants())
+	all := slices.Concat(dialMutants(), errorMutants(), followMutants(), findMutants())
 	slices.SortStableFunc(all, func(a, b mutant) int {
 		rank := map[bool]int{true: 0, false: 1}
 		return rank[a.leaks()] - rank[b.leaks()]

@@ -76,7 +76,7 @@ func (p *plain) Close() error {
 }
 
 func dialOf(o phone.Order) map[string]any {
-	return map[string]any{"to": o.To.E164(), "brief": providers.Brief(o), "language": o.Lang()}
+	return map[string]any{"to": o.To.E164(), "brief": providers.Brief(o), "language": o.Lang(), "tag": o.CallID}
 }
 
 func (p *plain) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
@@ -205,6 +205,28 @@ func plainEvent(data string) (phone.Observation, bool) {
 func (p *plain) Hangup(ctx context.Context, ref phone.Ref) error {
 	_, err := p.read(ctx, http.MethodDelete, "/calls/"+url.PathEscape(string(ref)))
 	return err
+}
+
+func (p *plain) Find(ctx context.Context, o phone.Order, _ time.Time) ([]phone.Ref, error) {
+	return p.found(ctx, func(tag string) bool { return tag == o.CallID })
+}
+
+func (p *plain) found(ctx context.Context, is func(tag string) bool) ([]phone.Ref, error) {
+	answer, err := p.read(ctx, http.MethodGet, "/calls")
+	if err != nil {
+		return nil, err
+	}
+	all, ok := answer["calls"].([]any)
+	if !ok {
+		return nil, phone.Errorf(phone.Unavailable, "Plain's list of calls cannot be read. Try again in a moment.")
+	}
+	var refs []phone.Ref
+	for _, c := range all {
+		if c, ok := c.(map[string]any); ok && is(upstream.Object(c).Text("tag")) {
+			refs = append(refs, phone.Ref(upstream.Object(c).Text("id")))
+		}
+	}
+	return refs, nil
 }
 
 func (p *plain) Balance(ctx context.Context) (phone.Balance, error) {

@@ -24,6 +24,7 @@ type plainService struct {
 }
 
 type plainCall struct {
+	tag    string // the client's own name of it
 	script script.Script
 	began  time.Time
 	over   time.Duration // hung up after it; 0: not
@@ -35,6 +36,7 @@ func newPlainService(s Stage) *plainService {
 	p.HandleFunc("GET /calls/{id}", p.tell)
 	p.HandleFunc("POST /calls/{id}/words", p.stream)
 	p.HandleFunc("DELETE /calls/{id}", p.hangUp)
+	p.HandleFunc("GET /calls", p.list)
 	p.HandleFunc("GET /balance", func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, map[string]any{"usage": "3 calls."}) })
 	return p
 }
@@ -54,7 +56,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 }
 
 func (p *plainService) place(w http.ResponseWriter, r *http.Request) {
-	var in struct{ To, Brief, Language string }
+	var in struct{ To, Brief, Language, Tag string }
 	if json.NewDecoder(r.Body).Decode(&in) != nil {
 		reply(w, http.StatusBadRequest, map[string]any{})
 		return
@@ -67,12 +69,22 @@ func (p *plainService) place(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	id := fmt.Sprintf("c%d", len(p.calls)+1)
-	p.calls[id] = &plainCall{script: s, began: time.Now()}
+	p.calls[id] = &plainCall{tag: in.Tag, script: s, began: time.Now()}
 	p.mu.Unlock()
 	if s.Dial == script.Lost {
 		panic(http.ErrAbortHandler)
 	}
 	reply(w, http.StatusCreated, map[string]any{"id": id})
+}
+
+func (p *plainService) list(w http.ResponseWriter, _ *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := []any{}
+	for id, c := range p.calls {
+		all = append(all, map[string]any{"id": id, "tag": c.tag})
+	}
+	reply(w, 200, map[string]any{"calls": all})
 }
 
 // stands is how a call stands now, and how far it is.

@@ -81,11 +81,12 @@ const (
 	hangsUp                   // providers.Hanguper
 	balances                  // providers.Balancer
 	lists                     // providers.Cataloger
+	finds                     // providers.Finder
 )
 
 func clauses() []clause {
 	var all []clause
-	for _, some := range [][]clause{everyDriver(), capabilities(), dials(), dialAnswers(), lookups(), brokenStreams(), oddStreams()} {
+	for _, some := range [][]clause{everyDriver(), capabilities(), dials(), dialAnswers(), lookups(), findings(), brokenStreams(), oddStreams()} {
 		all = append(all, some...)
 	}
 	return all
@@ -134,6 +135,7 @@ func (h Harness) lacks(c clause) string {
 	_, canHangUp := d.(providers.Hanguper)
 	_, canBalance := d.(providers.Balancer)
 	_, canList := d.(providers.Cataloger)
+	_, canFind := d.(providers.Finder)
 	for _, n := range []struct {
 		need need
 		has  bool
@@ -143,6 +145,7 @@ func (h Harness) lacks(c clause) string {
 		{hangsUp, canHangUp, "way to hang up"},
 		{balances, canBalance, "balance"},
 		{lists, canList, "list of voices"},
+		{finds, canFind, "list of calls"},
 	} {
 		if c.needs&n.need != 0 && !n.has {
 			return "this service has no " + n.name

@@ -33,7 +33,7 @@ func (c *Client) Dial(ctx context.Context, path string, body any, header http.He
 	switch {
 	case err == nil:
 		return a, nil
-	case used == nil || !used.carried():
+	case used == nil || !used.close():
 		return nil, c.unreachable(err)
 	}
 	return nil, &phone.Error{
@@ -46,44 +46,57 @@ func (c *Client) Dial(ctx context.Context, path string, body any, header http.He
 type wire struct {
 	net.Conn
 
-	mu   sync.Mutex
-	by   time.Time // without a monotonic reading, which stands still while the machine sleeps; zero: not armed
-	sent bool
+	mu      sync.Mutex
+	by      time.Time // without a monotonic reading, which stands still while the machine sleeps; zero: not armed
+	shut    bool
+	sent    bool // something of the request has left
+	leaving int  // writes that may be leaving
 }
 
 var errTooLate = errors.New("the time for this dial was over before all of it was sent")
 
 func (w *wire) Write(p []byte) (int, error) {
-	if err := w.pass(); err != nil {
+	if err := w.begin(); err != nil {
 		return 0, err
 	}
-	return w.Conn.Write(p)
-}
-
-// pass notes that something of the request is about to leave, unless it is too late for that.
-func (w *wire) pass() error {
+	n, err := w.Conn.Write(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.by.IsZero() {
-		return nil
+	if !w.by.IsZero() {
+		w.leaving--
+		w.sent = w.sent || n > 0
 	}
-	if time.Now().Round(0).After(w.by) {
+	return n, err
+}
+
+func (w *wire) begin() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.shut:
+		return net.ErrClosed
+	case w.by.IsZero():
+		return nil
+	case time.Now().Round(0).After(w.by):
 		return errTooLate
 	}
-	w.sent = true
+	w.leaving++
 	return nil
 }
 
+// arm says that the request begins now, and until when it may be sent.
 func (w *wire) arm(by time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.by = by.Round(0)
 }
 
-func (w *wire) carried() bool {
+// close lets nothing leave any more, and says whether something may have.
+func (w *wire) close() (carried bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sent
+	w.shut = true
+	return w.sent || w.leaving > 0
 }
 
 // wireOf finds the wire beneath TLS. Of a connection that is none nobody knows what it has carried.

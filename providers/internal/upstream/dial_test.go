@@ -25,20 +25,25 @@ func TestWire(t *testing.T) {
 	var to sink
 	w := &wire{Conn: &to}
 	write := func(s string) error { _, err := w.Write([]byte(s)); return err }
-	if err := write("hello"); err != nil || w.carried() {
-		t.Errorf("a handshake: %v, carried %v", err, w.carried())
+	carried := func() bool { defer func() { w.shut = false }(); return w.close() }
+	if err := write("hello"); err != nil || carried() {
+		t.Errorf("a handshake: %v, carried %v", err, carried())
 	}
 	w.arm(time.Now().Add(-time.Second))
-	if err := write("too late"); !errors.Is(err, errTooLate) || w.carried() {
-		t.Errorf("after its time: %v, carried %v", err, w.carried())
+	if err := write("too late"); !errors.Is(err, errTooLate) || carried() {
+		t.Errorf("after its time: %v, carried %v", err, carried())
 	}
 	w.arm(time.Now().Add(time.Minute))
-	if err := write("POST"); err != nil || !w.carried() {
-		t.Errorf("in time: %v, carried %v", err, w.carried())
+	if err := write("POST"); err != nil || !carried() {
+		t.Errorf("in time: %v, carried %v", err, carried())
 	}
 	w.arm(time.Now().Add(-time.Second))
-	if err := write("the rest"); !errors.Is(err, errTooLate) || !w.carried() {
-		t.Errorf("the rest after its time: %v, carried %v", err, w.carried())
+	if err := write("the rest"); !errors.Is(err, errTooLate) || !carried() {
+		t.Errorf("the rest after its time: %v, carried %v", err, carried())
+	}
+	w.close()
+	if err := write("after all"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the end: %v", err)
 	}
 	if to.took.String() != "helloPOST" {
 		t.Errorf("%q", to.took.String())

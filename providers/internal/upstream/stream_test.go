@@ -135,7 +135,10 @@ func TestEndlessLineTakesNoMemory(t *testing.T) {
 }
 
 func TestSilence(t *testing.T) {
-	const idle = 150 * time.Millisecond
+	const (
+		idle = 150 * time.Millisecond
+		long = 10 * idle // for one that speaks on: the machine may be busy
+	)
 	say := func(w http.ResponseWriter, s string) {
 		_, _ = io.WriteString(w, s)
 		_ = http.NewResponseController(w).Flush()
@@ -159,15 +162,15 @@ func TestSilence(t *testing.T) {
 			say(w, "<html>")
 			until(r)
 		}, 0, false},
-		"comments keep it alive": {Idle{idle, idle}, func(w http.ResponseWriter, _ *http.Request) {
+		"comments keep it alive": {Idle{long, long}, func(w http.ResponseWriter, _ *http.Request) {
 			for range 20 {
 				say(w, ": keep-alive\n\n")
-				time.Sleep(idle / 5) // a service that speaks now and then
+				time.Sleep(long / 20) // a service that speaks now and then
 			}
 			say(w, "data: a\n\n")
 			for range 20 {
 				say(w, ":\n\n")
-				time.Sleep(idle / 5) // a service that speaks now and then
+				time.Sleep(long / 20) // a service that speaks now and then
 			}
 		}, 1, true},
 	}
