@@ -168,7 +168,8 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 }
 
 // Run keeps this process's place among those that share the ledger: it renews its lease, takes up the calls that nobody
-// follows any more, and looks out for what others record. It runs until the context ends, its first round at once.
+// follows any more, and looks out for what others record. It runs until the context ends: a round at once, one every 5 s,
+// and one soon after anything was recorded, since that may be that a process has given up its calls.
 func (s *Switchboard) Run(ctx context.Context) {
 	var tail sync.WaitGroup
 	defer tail.Wait()
@@ -177,7 +178,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 	defer tick.Stop()
 	var renewed time.Time
 	for {
-		now := time.Now()
+		news, now := s.Ledger.News(), time.Now()
 		if now.Sub(renewed) >= s.Ledger.Lease()/3 {
 			if err := s.Ledger.Renew(ctx, now); ctx.Err() != nil {
 				return
@@ -192,9 +193,19 @@ func (s *Switchboard) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			continue
+		case <-news:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(soon):
 		}
 	}
 }
+
+// soon is how long after a record a round comes: many records come at once.
+const soon = 500 * time.Millisecond
 
 // takeUp claims calls that nobody is at work on. Of one that was being dialed nobody knows whether it happened: it is never
 // dialed again.
