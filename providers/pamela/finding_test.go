@@ -92,21 +92,48 @@ func TestFind(t *testing.T) {
 	}{
 		"by identifier":       {list(item("a", same, none, time.Second), item("b", other, ours, -time.Hour)), []phone.Ref{"b"}},
 		"packed metadata":     {list(item("a", same, `"{\"intent_id\":\"call_7\"}"`, time.Hour)), []phone.Ref{"a"}},
-		"by number and time":  {list(item("a", same, none, 2*time.Minute), item("b", same, `{"x":1}`, -5*time.Second)), []phone.Ref{"a", "b"}},
+		"by number and time":  {list(item("a", same, none, 2*time.Minute), item("b", same, none, -5*time.Second)), []phone.Ref{"a", "b"}},
+		"number in its form":  {list(item("a", "(202) 555-0143", none, time.Second)), []phone.Ref{"a"}},
+		"metadata of others":  {list(item("a", same, `{"x":1}`, time.Second), item("b", same, `{}`, time.Second)), nil},
 		"too early, too late": {list(item("a", same, none, 2*time.Minute+time.Second), item("b", same, none, -6*time.Second)), nil},
 		"another order's":     {list(item("a", same, theirs, time.Second)), nil},
 		"another number":      {list(item("a", other, none, time.Second)), nil},
-		"no time":             {`{"items":[{"id":"a","to":"` + same + `"}]}`, nil},
+		"no time, but whose":  {`{"items":[{"id":"a","to":"` + same + `","metadata":{}},{"id":"b","to":"` + other + `"}]}`, nil},
 		"bare list":           {`[` + item("a", same, ours, 0) + `]`, []phone.Ref{"a"}},
 		"calls":               {`{"calls":[` + item("a", same, ours, 0) + `]}`, []phone.Ref{"a"}},
 		"wrapped":             {`{"items":[{"call":` + item("a", same, ours, 0) + `}],"total":1}`, []phone.Ref{"a"}},
-		"oddities":            {`{"items":[null,7,"x",{},{"id":"z","metadata":[]},` + item("a", same, ours, 0) + `]}`, []phone.Ref{"a"}},
+		"oddities":            {`{"items":[null,7,"x",{},{"id":"z"},` + item("a", same, ours, 0) + `]}`, []phone.Ref{"a"}},
 		"empty":               {list(), nil},
 	} {
 		d, s := serve(t, always(200, tt.body))
 		got, err := d.Find(t.Context(), o, about)
 		if err != nil || !slices.Equal(got, tt.want) || s.asked[0] != "GET /calls?limit=100" {
 			t.Errorf("%s: %v, %v, asked %v", name, got, err, s.asked)
+		}
+	}
+	for name, tt := range map[string]struct {
+		ahead time.Duration // the service's clock, of ours
+		item  string
+		want  []phone.Ref
+	}{
+		"in time": {0, item("a", same, none, time.Minute), []phone.Ref{"a"}},
+		"ahead":   {10 * time.Minute, item("a", same, none, 11*time.Minute), []phone.Ref{"a"}},
+		"behind":  {-10 * time.Minute, item("a", same, none, -9*time.Minute), []phone.Ref{"a"}},
+		"too far": {-10 * time.Minute, item("a", same, none, -12*time.Minute), nil},
+	} {
+		d, s := serve(t, always(200, list(tt.item)))
+		s.header = http.Header{"Date": {time.Now().Add(tt.ahead).UTC().Format(http.TimeFormat)}}
+		if got, err := d.Find(t.Context(), o, about); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	for name, body := range map[string]string{
+		"ids alone": `{"items":[{"id":"a","status":"ringing"}]}`, "no time": `{"items":[{"id":"a","to":"` + same + `"}]}`,
+		"a hidden number": list(item("a", "+1******0143", none, time.Second)), "what is none": `{"items":[null]}`,
+	} {
+		d, _ := serve(t, always(200, body))
+		if got, err := d.Find(t.Context(), o, about); phone.CodeOf(err) != phone.Unavailable {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
 	for name, body := range map[string]string{"no list": `{"ok":true}`, "no JSON": `<html>`, "null": `null`} {

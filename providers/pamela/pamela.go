@@ -208,11 +208,11 @@ const (
 )
 
 // Find looks through the list of calls, newest first, for those that carry the order's CallID; else for those to its number
-// that were created from 5 s before a time to 120 s after it and carry no identifier of ours. A search that could not reach
-// back so far and found nothing is an error: it does not show that there is nothing. Errors: unauthorized, exhausted,
-// unavailable.
+// that were created from 5 s before a time to 120 s after it, where the list does not show what calls carry. A search that
+// found nothing is an error where it could not reach back so far, or met calls of which the list tells too little: it does
+// not show that there is nothing. Errors: unauthorized, exhausted, unavailable.
 func (d *Driver) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
-	s := search{order: o, from: about.Add(-before), to: about.Add(after), seen: map[phone.Ref]bool{}}
+	s := newSearch(o, about)
 	for range maxPages {
 		path := prefix + "/calls?limit=" + strconv.Itoa(pageSize)
 		if s.listed > 0 {
@@ -226,7 +226,16 @@ func (d *Driver) Find(ctx context.Context, o phone.Order, about time.Time) ([]ph
 		if err != nil {
 			return nil, during("list calls", unreadable(err))
 		}
+		if s.listed == 0 {
+			s.clocks(a.Header, time.Now())
+		}
 		if s.add(page) {
+			if len(s.found()) == 0 && s.unclear > 0 {
+				return nil, &phone.Error{
+					Code: phone.Unavailable, Op: "pamela: list calls", Err: fmt.Errorf("%d calls are listed without what would show whose they are", s.unclear),
+					Message: "Pamela's list does not tell whether this call is on it.",
+				}
+			}
 			return s.found(), nil
 		}
 	}
