@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -27,13 +28,13 @@ func (l *Ledger) Placed(ctx context.Context, id string, ref phone.Ref) (Held, er
 	})
 }
 
-// Rejected records that surely nobody was called. The intent is free again.
+// Rejected records that surely nobody was called. The intent is free, as long as nothing else is learned.
 func (l *Ledger) Rejected(ctx context.Context, id string, why *phone.Failure) (Held, error) {
 	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
 		if h.Dial == Placed || h.Dial == Rejected {
 			return nil, nil
 		}
-		return &answer{dial: Rejected, body: phone.Ended{Outcome: phone.Failed, Record: phone.Complete, Failure: why}}, nil
+		return rejected(why), nil
 	})
 }
 
@@ -47,35 +48,88 @@ func (l *Ledger) Unknown(ctx context.Context, id string, why *phone.Failure) (He
 	})
 }
 
-// Adopt records that an uncertain dial has led to one of the calls that its provider lists, and gives those of them that
-// are no other call's: only where there is exactly one is it known which.
-func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Ref) (h Held, candidates []phone.Ref, err error) {
+// Adopt records that an uncertain dial has led to one of the calls that its provider lists, and says how many of them it
+// could be: those that no other call of ours has. Only where there is exactly one is it known which; and where it does not
+// carry our identifier, only if no other dial to the number could have led to it as well. Nobody is hung up on because of
+// a likeness: a wish to hang up is forgotten then.
+func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Listed) (h Held, candidates int, err error) {
+	likeness := false
 	h, err = l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
-		candidates = nil
-		for _, ref := range listed {
-			others, err := column(ctx, tx, `SELECT id FROM calls WHERE account = ? AND ref = ? AND id <> ?`, h.Account, string(ref), id)
-			if err != nil {
+		refs, match, err := candidatesFor(ctx, tx, h, listed)
+		if candidates = len(refs); err != nil || h.Dial != Unknown || h.Ended() || candidates != 1 || match == phone.Possible {
+			return nil, err
+		}
+		if match == phone.Likely {
+			rivals, err := column(ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number = ? AND id <> ? AND dial IN (?, ?)
+				AND status <> 'ended' AND created_at > ? AND created_at < ?`, h.Provider, h.Order.To.E164(), id, string(Sending), string(Unknown),
+				micros(h.CreatedAt.Add(-rivalry)), micros(h.CreatedAt.Add(rivalry)))
+			if candidates += len(rivals); err != nil || len(rivals) > 0 {
 				return nil, err
 			}
-			if len(others) == 0 && !slices.Contains(candidates, ref) {
-				candidates = append(candidates, ref)
+			if _, err := tx.Exec(`UPDATE calls SET hangup_wanted = 0 WHERE id = ?`, id); err != nil {
+				return nil, err
 			}
+			likeness = true
 		}
-		if h.Dial != Unknown || len(candidates) != 1 {
+		return &answer{Placed, refs[0], phone.Progress{State: phone.Queued}}, nil
+	})
+	h.HangupWanted = h.HangupWanted && !likeness
+	return h, candidates, err
+}
+
+// rivalry is how far apart two dials to one number can lie and still be taken for each other.
+const rivalry = 10 * time.Minute
+
+// candidatesFor gives the listed calls that no other call of ours has, and how well the worst of them fits: those that
+// carry our identifier, else all.
+func candidatesFor(ctx context.Context, tx *sql.Tx, h Held, listed []phone.Listed) (refs []phone.Ref, worst phone.Match, err error) {
+	if sure := slices.DeleteFunc(slices.Clone(listed), func(c phone.Listed) bool { return c.Match != phone.Sure }); len(sure) > 0 {
+		listed = sure
+	}
+	worst = phone.Sure
+	for _, c := range listed {
+		other, err := heldBy(ctx, tx, h, c.Ref)
+		if err != nil {
+			return nil, 0, err
+		}
+		if other == "" && (c.Ref == "" || !slices.Contains(refs, c.Ref)) {
+			refs, worst = append(refs, c.Ref), min(worst, c.Match)
+		}
+	}
+	return refs, worst, nil
+}
+
+// heldBy is the other call that a provider's name stands for, if there is one.
+func heldBy(ctx context.Context, tx *sql.Tx, h Held, ref phone.Ref) (string, error) {
+	others, err := column(ctx, tx, `SELECT id FROM calls WHERE provider = ? AND ref = ? AND ref <> '' AND id <> ?`, h.Provider, string(ref), h.ID)
+	if err != nil || len(others) == 0 {
+		return "", err
+	}
+	return others[0], nil
+}
+
+// NeverPlaced records that an uncertain dial did not happen, as its provider's list shows, unless it is known better by now.
+func (l *Ledger) NeverPlaced(ctx context.Context, id string, why *phone.Failure) (Held, error) {
+	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
+		if h.Dial != Unknown || h.Ended() {
 			return nil, nil
 		}
-		return &answer{Placed, candidates[0], phone.Progress{State: phone.Queued}}, nil
+		return rejected(why), nil
 	})
-	return h, candidates, err
+}
+
+func rejected(why *phone.Failure) *answer {
+	return &answer{dial: Rejected, body: phone.Ended{Outcome: phone.Failed, Record: phone.Complete, Failure: why}}
 }
 
 // Resolve records what a person has found out about an uncertain dial, or one whose process died: it happened, or it did not. A call that happened is
 // over, as far as anybody will learn; with the provider's name of it, it is followed to its end.
 //
-// Errors: not_found; refused with reason not_unconfirmed, if there is nothing to find out.
+// Errors: not_found; refused with reason not_unconfirmed, if there is nothing to find out, or ref_taken, if ref is another
+// call's.
 func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.Ref, why *phone.Failure) (Held, error) {
 	return l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
-		alive, err := column(ctx, tx, `SELECT id FROM processes WHERE id = ? AND expires_at > ?`, h.owner, micros(time.Now()))
+		alive, err := column(ctx, tx, living+` AND id = ?`, append(l.living(time.Now()), h.owner)...)
 		interrupted := h.Dial == Sending && len(alive) == 0
 		switch {
 		case err != nil:
@@ -86,8 +140,15 @@ func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.
 				Message: "Only a call with the status unconfirmed can be resolved; this one is " + string(h.Status) + ".",
 			}
 		case !dialed:
-			return &answer{dial: Rejected, body: phone.Ended{Outcome: phone.Failed, Record: phone.Complete, Failure: why}}, nil
+			return rejected(why), nil
 		case ref != "":
+			other, err := heldBy(ctx, tx, h, ref)
+			if err != nil || other != "" {
+				return nil, cmp.Or(err, error(&phone.Error{
+					Code: phone.Refused, Reason: "ref_taken", CallID: other,
+					Message: "That is the provider's name of another call here. Look it up in the provider's console again.",
+				}))
+			}
 			return &answer{Placed, ref, phone.Progress{State: phone.Queued}}, nil
 		}
 		return &answer{dial: Unknown, body: phone.Ended{Outcome: phone.UnknownOutcome, Record: phone.Partial}}, nil
@@ -125,7 +186,7 @@ func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *sql.Tx, 
 		if err != nil || a == nil {
 			return err
 		}
-		e := phone.Event{Seq: h.Seq + 1, At: time.Now().UTC(), Body: a.body}
+		e := phone.Event{Seq: h.Seq + 1, At: time.Now().UTC().Truncate(time.Microsecond), Body: a.body}
 		h.Apply(e)
 		h.Dial, h.Ref = a.dial, a.ref
 		if a.dial != Placed || h.Ended() {
@@ -138,11 +199,6 @@ func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *sql.Tx, 
 		if _, err := tx.Exec(`UPDATE calls SET dial = ?, ref = ?, status = ?, seq = ?, ended_at = ?, head = ?, owner = ? WHERE id = ?`,
 			string(a.dial), string(a.ref), string(h.Status), h.Seq, micros(h.EndedAt), string(hd), h.owner, id); err != nil {
 			return err
-		}
-		if a.dial == Rejected {
-			if _, err := tx.Exec(`DELETE FROM intents WHERE call_id = ?`, id); err != nil {
-				return err
-			}
 		}
 		return insertEvents(tx, id, []phone.Event{e})
 	})

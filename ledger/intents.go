@@ -52,7 +52,7 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 		if err := insertCall(tx, h); err != nil {
 			return err
 		}
-		return in.name(tx, in.Call.ID, in.Names...)
+		return in.stand(tx, in.Call.ID, in.Names...)
 	})
 	if err != nil {
 		return Held{}, false, err
@@ -60,71 +60,82 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 	return h, replayed, nil
 }
 
-// name has a call stand for the intent: under the client's key, and under names.
-func (in Intent) name(tx *sql.Tx, id string, names ...string) error {
-	var keys []string
+// stand has a call stand for the intent: under the client's key, and under names, each of which several calls may have.
+func (in Intent) stand(tx *sql.Tx, id string, names ...string) error {
 	if in.Key != "" {
-		keys = append(keys, clientKey(in.Key))
-	}
-	for _, n := range names {
-		keys = append(keys, derivedKey(n))
-	}
-	for _, k := range keys {
 		if _, err := tx.Exec(`INSERT INTO intents (principal, key, call_id, params) VALUES (?, ?, ?, ?)
 			ON CONFLICT (principal, key) DO UPDATE SET call_id = excluded.call_id, params = excluded.params`,
-			in.Call.Principal, k, id, in.Params); err != nil {
+			in.Call.Principal, clientKey(in.Key), id, in.Params); err != nil {
+			return err
+		}
+	}
+	for _, n := range names {
+		if _, err := tx.Exec(`INSERT INTO names (principal, name, call_id) VALUES (?, ?, ?)`, in.Call.Principal, n, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func clientKey(s string) string  { return "client:" + s }
-func derivedKey(s string) string { return "derived:" + s }
+func clientKey(s string) string { return "client:" + s }
 
-// earlier is the call of the same intent, if it still stands for it.
+// earlier is the call of the same intent, if one still stands for it. A call that surely was not placed stands for nothing.
 func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err error) {
 	if in.Key != "" {
-		id, params, err := named(ctx, tx, in.Call.Principal, clientKey(in.Key))
-		switch {
-		case err != nil:
-			return Held{}, false, err
-		case id != "" && params != in.Params:
-			return Held{}, false, &phone.Error{
-				Code: phone.Invalid, Reason: "key_conflict", CallID: id,
-				Message: "This idempotency_key already stands for another call. Send the same request again to get that call, or use another key for a new one.",
-			}
-		case id != "":
-			h, err = load(ctx, tx, id)
-			return h, true, err
+		if h, found, err = byKey(ctx, tx, in); err != nil || found {
+			return h, found, err
 		}
 	}
 	for _, name := range in.Known {
-		id, _, err := named(ctx, tx, in.Call.Principal, derivedKey(name))
+		ids, err := column(ctx, tx, `SELECT n.call_id FROM names n JOIN calls c ON c.id = n.call_id
+			WHERE n.principal = ? AND n.name = ? AND c.dial <> ? ORDER BY c.created_at DESC, c.id DESC`, in.Call.Principal, name, string(Rejected))
 		if err != nil {
 			return Held{}, false, err
 		}
-		if id == "" {
-			continue
-		}
-		if h, err = load(ctx, tx, id); err != nil {
-			return Held{}, false, err
-		}
-		if h.Ended() && in.Call.CreatedAt.Sub(since(h.Call)) > in.Window {
-			continue
-		}
-		if in.Key != "" {
-			keyed, err := column(ctx, tx, `SELECT key FROM intents WHERE call_id = ? AND key LIKE 'client:%'`, id)
-			if err != nil {
+		for _, id := range ids {
+			if h, found, err = in.stillMeans(ctx, tx, id); err != nil {
 				return Held{}, false, err
 			}
-			if len(keyed) > 0 {
-				continue
+			if found {
+				return h, true, in.stand(tx, id)
 			}
 		}
-		return h, true, in.name(tx, id)
 	}
 	return Held{}, false, nil
+}
+
+func byKey(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err error) {
+	var id, params string
+	err = tx.QueryRowContext(ctx, `SELECT i.call_id, i.params FROM intents i JOIN calls c ON c.id = i.call_id
+		WHERE i.principal = ? AND i.key = ? AND c.dial <> ?`, in.Call.Principal, clientKey(in.Key), string(Rejected)).Scan(&id, &params)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return Held{}, false, nil
+	case err != nil:
+		return Held{}, false, err
+	case params != in.Params:
+		return Held{}, false, &phone.Error{
+			Code: phone.Invalid, Reason: "key_conflict", CallID: id,
+			Message: "This idempotency_key already stands for another call. Send the same request again to get that call, or use another key for a new one.",
+		}
+	}
+	h, err = load(ctx, tx, id)
+	return h, err == nil, err
+}
+
+// stillMeans says whether a call of the same name still is what the intent means: it is not over for longer than the
+// window, and not both have keys, which differ then.
+func (in Intent) stillMeans(ctx context.Context, tx *sql.Tx, id string) (h Held, yes bool, err error) {
+	if h, err = load(ctx, tx, id); err != nil || h.Ended() && in.Call.CreatedAt.Sub(since(h.Call)) > in.Window {
+		return Held{}, false, err
+	}
+	if in.Key != "" {
+		keyed, err := column(ctx, tx, `SELECT key FROM intents WHERE call_id = ?`, id)
+		if err != nil || len(keyed) > 0 {
+			return Held{}, false, err
+		}
+	}
+	return h, true, nil
 }
 
 // since is when a call that has ended did, or was given up by all.
@@ -133,14 +144,6 @@ func since(c *phone.Call) time.Time {
 		return c.ChangedAt
 	}
 	return c.EndedAt
-}
-
-func named(ctx context.Context, tx *sql.Tx, principal, key string) (id, params string, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT call_id, params FROM intents WHERE principal = ? AND key = ?`, principal, key).Scan(&id, &params)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return id, params, err
 }
 
 // repeatable refuses to repeat a call that goes on, or of which nobody knows whether it does: its phone would ring twice.

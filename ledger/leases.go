@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +23,12 @@ func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
 	})
 }
 
+// living are the processes that live. A lease that ends later than any can was written by a clock that has been set back
+// since, and holds nothing.
+const living = `SELECT id FROM processes WHERE expires_at > ? AND expires_at <= ?`
+
+func (l *Ledger) living(now time.Time) []any { return []any{micros(now), micros(now.Add(2 * l.lease))} }
+
 // Lease is how long a process that says nothing keeps its calls.
 func (l *Ledger) Lease() time.Duration { return l.lease }
 
@@ -28,6 +36,8 @@ func (l *Ledger) Lease() time.Duration { return l.lease }
 type Accounts struct {
 	Ask    []string // about a call whose name there is known
 	Search []string // for the call of an uncertain dial
+
+	Any time.Time // calls that were placed before it are taken whatever their account: nobody holds it any more
 }
 
 // Claim takes over the calls that are not over and that nobody works on: those of processes that live no more, and this
@@ -36,9 +46,11 @@ type Accounts struct {
 // about it. From then on they are this process's, under a new epoch; what the last one still writes is refused.
 func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string) bool, now time.Time) ([]Held, error) {
 	where := `status <> 'ended' AND (dial = 'sending' OR dial = 'placed' AND account IN (` + places(len(of.Ask)) + `)
-			OR dial = 'unknown' AND account IN (` + places(len(of.Search)) + `))
-		AND (owner = ? OR owner NOT IN (SELECT id FROM processes WHERE expires_at > ?))`
-	args := append(append(anys(of.Ask), anys(of.Search)...), l.process, micros(now))
+			OR dial = 'unknown' AND account IN (` + places(len(of.Search)) + `)
+			OR dial = 'placed' AND created_at < ?)
+		AND (owner = ? OR owner NOT IN (` + living + `))`
+	args := append(append(anys(of.Ask), anys(of.Search)...), micros(of.Any), l.process)
+	args = append(args, l.living(now)...)
 	if orphans, err := column(ctx, l.read, `SELECT id FROM calls WHERE `+where, args...); err != nil ||
 		!slices.ContainsFunc(orphans, func(id string) bool { return !working(id) }) {
 		return nil, failed("claim", err) // the usual case, without a write
@@ -49,10 +61,12 @@ func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string)
 // ClaimOne takes one call over, if nobody else who lives follows it; no call otherwise.
 func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held, error) {
 	return l.claim(ctx, func(string) bool { return false },
-		`id = ? AND owner <> ? AND owner NOT IN (SELECT id FROM processes WHERE expires_at > ?)`, []any{id, l.process, micros(now)})
+		`id = ? AND owner <> ? AND owner NOT IN (`+living+`)`, append([]any{id, l.process}, l.living(now)...))
 }
 
+// claim gives what it could claim also where it could not claim all.
 func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where string, args []any) (held []Held, err error) {
+	var odd []error
 	err = l.do(ctx, "claim", func(tx *sql.Tx) error {
 		ids, err := column(ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
 		if err != nil {
@@ -62,18 +76,24 @@ func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where 
 			if working(id) {
 				continue
 			}
+			h, err := load(ctx, tx, id)
+			if err != nil { // one that cannot be read must not keep the others
+				odd = append(odd, fmt.Errorf("%s: %w", id, err))
+				continue
+			}
 			if _, err := tx.Exec(`UPDATE calls SET owner = ?, epoch = epoch + 1 WHERE id = ?`, l.process, id); err != nil {
 				return err
 			}
-			h, err := load(ctx, tx, id)
-			if err != nil {
-				return err
-			}
+			h.owner = l.process
+			h.Epoch++
 			held = append(held, h)
 		}
 		return nil
 	})
-	return held, err
+	if err != nil {
+		return nil, err
+	}
+	return held, failed("claim", errors.Join(odd...))
 }
 
 // Release gives one call up, for whoever wants to follow it.

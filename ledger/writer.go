@@ -74,7 +74,9 @@ func (l *Ledger) commit(group []job) {
 		}
 		return tx.Commit()
 	}()
-	l.news.tell()
+	if err == nil {
+		l.news.tell()
+	}
 	for i, j := range group {
 		j.done <- errors.Join(err, answers[i])
 	}

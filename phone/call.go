@@ -134,6 +134,15 @@ func (c *Call) end(at time.Time, b Ended) {
 	if b.Outcome == UnknownOutcome {
 		c.EndedAt = seen // that nobody follows it any more is not the end of the line
 	}
+	if c.Failure != nil && b.Failure == nil {
+		c.EndedAt = time.Time{} // it was given up for never dialed, and was
+	}
+	if c.StartedAt.IsZero() {
+		c.StartedAt = b.StartedAt
+	}
+	if c.EndedAt.IsZero() {
+		c.EndedAt = b.EndedAt
+	}
 	c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record = b.Outcome, b.Duration, b.Cost, b.Summary, b.Recording, b.Record
 	c.Failure = b.Failure
 }

@@ -82,9 +82,10 @@ func (e *Error) CallStarted() Started {
 	return StartedNo
 }
 
-// RetrySafe says whether asking again cannot ring twice and can help.
+// RetrySafe says whether asking again cannot ring twice and can help. A rule that refuses because of another call may do
+// so because that one has rung.
 func (e *Error) RetrySafe() bool {
-	if e.CallStarted() != StartedNo {
+	if e.CallStarted() != StartedNo || e.Code == Refused && e.CallID != "" {
 		return false
 	}
 	return e.Code == Unavailable || !e.RetryAt.IsZero()

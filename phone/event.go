@@ -48,6 +48,9 @@ type Ended struct {
 	Recording string         `json:"recording,omitempty"`
 	Record    Record         `json:"record"`
 	Failure   *Failure       `json:"failure,omitempty"` // why it was never dialed
+
+	StartedAt time.Time `json:"started_at,omitzero"` // where only the record tells when they began to talk
+	EndedAt   time.Time `json:"ended_at,omitzero"`   // where only the record tells when the line closed
 }
 
 // Failure is an error as a call keeps it.

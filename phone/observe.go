@@ -112,6 +112,13 @@ func (l *listener) end(r Record) {
 	}
 	e := Ended{Outcome: t.Outcome, Duration: t.Duration, Cost: t.Cost, Summary: t.Summary, Recording: t.Recording, Record: r}
 	c := l.call
+	between := func(t time.Time) bool { return !t.Before(c.CreatedAt) && !t.After(l.at) } // else it is of a clock that is not to be trusted
+	if c.StartedAt.IsZero() && c.Ended() && between(t.StartedAt) {
+		e.StartedAt = t.StartedAt
+	}
+	if c.EndedAt.IsZero() && c.Ended() && between(t.EndedAt) {
+		e.EndedAt = t.EndedAt
+	}
 	if c.Ended() && reflect.DeepEqual(e, Ended{
 		Outcome: c.Outcome, Duration: c.Duration, Cost: c.Cost, Summary: c.Summary, Recording: c.Recording, Record: c.Record,
 	}) {
@@ -135,6 +142,12 @@ func (t Observation) and(o Observation) Observation {
 	}
 	if o.Cost != nil {
 		t.Cost = o.Cost
+	}
+	if !o.StartedAt.IsZero() {
+		t.StartedAt = o.StartedAt
+	}
+	if !o.EndedAt.IsZero() {
+		t.EndedAt = o.EndedAt
 	}
 	if o.Summary != "" {
 		t.Summary = o.Summary

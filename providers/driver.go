@@ -70,9 +70,10 @@ type Versioner interface {
 
 // Finder is a service whose calls can be listed, so that a dial of which nobody knows whether it happened is found again.
 type Finder interface {
-	// Find gives the calls that an order led to, placed about a time: those that carry its CallID, else those to its
-	// number created between five seconds before and two minutes after.
-	Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error)
+	// Find gives the calls on the list that an order may have led to, placed about a time: Sure those that carry its
+	// CallID; Likely those to its number created between five seconds before and two minutes after; Possible those that
+	// nothing rules out. Nothing at all says that there is no such call, so a list that cannot be read whole is an error.
+	Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Listed, error)
 }
 
 // Pacer is an adapter whose settings say how often its service is asked.

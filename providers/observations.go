@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -35,16 +37,36 @@ type following struct {
 	closed  bool // the line has closed
 	whole   bool // the record is there
 	outcome phone.Outcome
+
+	streams  int                // that were opened
+	streamed int                // utterances that they have brought
+	talked   bool               // something was said
+	draft    *phone.Observation // the record as it was read last, while it may still grow
+	left     bool               // nobody wants more
 }
 
 func (f *following) see(o phone.Observation) bool {
 	o.At = time.Now()
 	f.closed = f.closed || o.Line == phone.WrappingUp
-	f.whole = f.whole || f.closed && o.Extent == phone.Whole
+	f.talked = f.talked || len(o.Words) > 0
 	if o.Outcome != "" {
 		f.outcome = o.Outcome
 	}
-	return f.yield(o)
+	if o.Extent == phone.Whole && !f.believes(o) {
+		draft := o
+		f.draft = &draft
+		o.Extent = phone.SoFar
+	}
+	f.whole = f.whole || f.closed && o.Extent == phone.Whole
+	f.left = !f.yield(o)
+	return !f.left
+}
+
+// believes says whether a record is all there will be: it has what the one stream had, or nobody talked, or a second look
+// finds the same. A service may attach a transcript in parts.
+func (f *following) believes(o phone.Observation) bool {
+	return len(o.Words) == 0 || f.streams == 1 && f.streamed > 0 && len(o.Words) >= f.streamed ||
+		f.draft != nil && slices.Equal(f.draft.Words, o.Words)
 }
 
 // stream reads one stream after the other until the line has closed, the service has ended a stream of its own accord, or
@@ -56,7 +78,13 @@ func (f *following) stream(ctx context.Context) bool {
 		if !wanted || ctx.Err() != nil {
 			return false
 		}
-		if f.closed || err == nil {
+		if f.closed {
+			return true
+		}
+		if !f.see(phone.Observation{Opened: true}) { // what may have been a repetition, and was cut in it, is none of what is heard next
+			return false
+		}
+		if err == nil {
 			return true
 		}
 		f.log.Debug().Err(err).Msg("the stream broke off")
@@ -78,9 +106,17 @@ func (f *following) stream(ctx context.Context) bool {
 
 // oneStream reads a stream until it ends or breaks.
 func (f *following) oneStream(ctx context.Context) (wanted bool, err error) {
+	f.streams++
+	last := phone.Words{}
 	for o, e := range f.streamer.Stream(ctx, f.ref) {
 		if e != nil {
 			return true, e
+		}
+		for _, w := range o.Words {
+			if w.Role != last.Role || !strings.HasPrefix(w.Text, last.Text) { // and not the same utterance, grown
+				f.streamed++
+			}
+			last = w
 		}
 		if !f.see(o) {
 			return false, nil
@@ -107,6 +143,12 @@ func (f *following) poll(ctx context.Context) bool {
 // record looks up what the service has of a call that is over: at once, and again until it is whole.
 func (f *following) record(ctx context.Context) {
 	began := time.Now()
+	defer func() {
+		if f.draft != nil && !f.whole && !f.left && ctx.Err() == nil {
+			f.draft.At = time.Now()
+			f.yield(*f.draft) // the time is up: this is all there is
+		}
+	}()
 	for tries := 1; !f.whole; tries++ {
 		if !f.lookup(ctx) || f.whole {
 			return
@@ -114,7 +156,9 @@ func (f *following) record(ctx context.Context) {
 		wait := f.pace.RecordWait
 		switch f.outcome {
 		case phone.Cancelled, phone.Failed, phone.NoAnswer, phone.Busy, phone.Declined:
-			wait = min(wait, f.pace.NoTalkWait)
+			if !f.talked {
+				wait = min(wait, f.pace.NoTalkWait)
+			}
 		}
 		if tries == f.pace.RecordTries || time.Since(began)+f.pace.RecordEvery > wait || !f.pause(ctx, f.pace.RecordEvery) {
 			return

@@ -154,6 +154,69 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%d observations", len(seen))
 		}
 	}))
+	record := func(texts ...string) phone.Observation {
+		o := words(texts...)
+		o.Line, o.Extent, o.Outcome = phone.WrappingUp, phone.Whole, phone.Completed
+		return o
+	}
+	for name, tt := range map[string]struct {
+		streams []string // what a stream said before
+		records [][]string
+		reads   int
+		final   []string
+	}{
+		"a record of which nothing was heard is read twice": {nil, [][]string{{"a", "b"}}, 2, []string{"a", "b"}},
+		"a record that grows is read until it does not":     {nil, [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}}, 4, []string{"a", "b", "c"}},
+		"a record with all that was heard is believed":      {[]string{"a", "b"}, [][]string{{"a", "b", "c"}}, 1, []string{"a", "b", "c"}},
+		"one with less is not, at first":                    {[]string{"a", "b"}, [][]string{{"a"}, {"a", "b"}}, 2, []string{"a", "b"}},
+		"one with less is, in the end":                      {[]string{"a", "b"}, [][]string{{"a"}}, 2, []string{"a"}},
+		"an utterance that grew counts once":                {[]string{"a", "ab", "abc"}, [][]string{{"abc"}}, 1, []string{"abc"}},
+		"a record without words is believed":                {nil, [][]string{{}}, 1, nil},
+	} {
+		t.Run(name, bubble(func(t *testing.T) {
+			d := &streamed{polled: polled{began: time.Now()}}
+			d.lookup = func(n int, _ time.Duration) (phone.Observation, error) {
+				return record(tt.records[min(n, len(tt.records))-1]...), nil
+			}
+			d.stream = func(_ context.Context, _ int, say func(phone.Observation) bool) error {
+				for _, s := range tt.streams {
+					say(words(s))
+				}
+				say(closed)
+				return nil
+			}
+			seen := observe(t, d, providers.Pace{})
+			for i, o := range seen {
+				if last := i == len(seen)-1; last != (o.Extent == phone.Whole) {
+					t.Errorf("observation %d of %d: %+v", i+1, len(seen), o)
+				}
+			}
+			if last := seen[len(seen)-1]; len(d.asked) != tt.reads || !slices.Equal(last.Words, words(tt.final...).Words) {
+				t.Errorf("%d look-ups, and in the end %+v", len(d.asked), last)
+			}
+		}))
+	}
+	t.Run("a record that grows for ever ends with the time", bubble(func(t *testing.T) {
+		d := &polled{began: time.Now()}
+		d.lookup = func(n int, _ time.Duration) (phone.Observation, error) {
+			return record(slices.Repeat([]string{"a"}, n)...), nil
+		}
+		seen := observe(t, d, providers.Pace{})
+		if last := seen[len(seen)-1]; last.Extent != phone.Whole || len(last.Words) != len(d.asked) || time.Since(d.began) > time.Minute {
+			t.Errorf("%d look-ups, and in the end %+v", len(d.asked), last)
+		}
+	}))
+	t.Run("who leaves while a record grows is asked no more", bubble(func(t *testing.T) {
+		d := &polled{began: time.Now()}
+		d.lookup = func(n int, _ time.Duration) (phone.Observation, error) {
+			return record(slices.Repeat([]string{"a"}, n)...), nil
+		}
+		for o := range providers.New(providers.Spec{Name: "fake"}, d, providers.Options{}).Observations(t.Context(), "ref") {
+			if len(o.Words) == 2 {
+				break
+			}
+		}
+	}))
 	t.Run("a stream that brings the record needs no look-up", bubble(func(t *testing.T) {
 		d := &streamed{polled: polled{began: time.Now(), lookup: after(0, never)}}
 		d.stream = func(_ context.Context, _ int, say func(phone.Observation) bool) error { say(whole); return nil }

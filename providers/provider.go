@@ -207,10 +207,10 @@ func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error
 // CanFind says whether the service lists its calls.
 func (p *Provider) CanFind() bool { return p.finder != nil }
 
-// Find gives the calls that an order of which nobody knows led to. Errors: unsupported, and those of a request.
-func (p *Provider) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
+// Find gives the calls that an order of which nobody knows may have led to. Errors: unsupported, and those of a request.
+func (p *Provider) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Listed, error) {
 	if p.finder == nil {
 		return nil, phone.Errorf(phone.Unsupported, "%s does not list its calls.", p.spec.Title)
 	}
-	return caught(func() ([]phone.Ref, error) { return p.finder.Find(ctx, o, about) })
+	return caught(func() ([]phone.Listed, error) { return p.finder.Find(ctx, o, about) })
 }

@@ -131,7 +131,7 @@ func (s *Switchboard) readOn(id string) func(context.Context, int64) ([]phone.Ev
 // Errors: not_found, unsupported, uncertain, and those of the provider.
 func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
 	h, err := s.Ledger.Call(ctx, who.Principal, id)
-	if err != nil || !h.Status.Live() {
+	if err != nil || !h.Status.Live() && !givenUp(h) {
 		return h.Call, err
 	}
 	p, ok := s.holding(h.Call)
@@ -165,6 +165,11 @@ func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (
 		return h.Call, failureOf(h.Call)
 	}
 	return h.Call, nil
+}
+
+// givenUp says whether a call counts as over though nobody has seen its end: it may go on.
+func givenUp(h ledger.Held) bool {
+	return h.Ended() && h.Dial == ledger.Placed && h.Outcome == phone.UnknownOutcome && h.Record == phone.Partial
 }
 
 // Run keeps this process's place among those that share the ledger: it renews its lease, takes up the calls that nobody
@@ -207,10 +212,25 @@ func (s *Switchboard) Run(ctx context.Context) {
 // soon is how long after a record a round comes: many records come at once.
 const soon = 500 * time.Millisecond
 
+// heldFor is how long a call waits for a process with the key of its account.
+const heldFor = 24 * time.Hour
+
+// giveUp ends a call that nobody can ask about any more, with what is known of it.
+func (s *Switchboard) giveUp(ctx context.Context, h ledger.Held) {
+	after := h.Clone()
+	events := h.Settle(time.Now())
+	for _, e := range events {
+		after.Apply(e)
+	}
+	if err := s.Ledger.Append(ctx, after, h.Epoch, events); err != nil {
+		s.Log.Error().Err(err).Str("call", h.ID).Msg("a call whose account nobody holds could not be given up")
+	}
+}
+
 // takeUp claims calls that nobody is at work on. Of one that was being dialed nobody knows whether it happened: it is never
 // dialed again.
 func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
-	var accounts ledger.Accounts
+	accounts := ledger.Accounts{Any: now.Add(-heldFor)}
 	for _, p := range s.Providers {
 		accounts.Ask = append(accounts.Ask, p.Account())
 		if p.CanFind() {
@@ -218,15 +238,16 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 		}
 	}
 	held, err := s.Ledger.Claim(ctx, accounts, s.worksOn, now)
-	if err != nil {
-		if ctx.Err() == nil {
-			s.Log.Error().Err(err).Msg("calls that nobody follows could not be claimed")
-		}
-		return
+	if err != nil && ctx.Err() == nil {
+		s.Log.Error().Err(err).Msg("not all calls that nobody follows could be claimed")
 	}
 	for _, h := range held {
 		switch h.Dial {
 		case ledger.Placed:
+			if _, ok := s.holding(h.Call); !ok {
+				s.giveUp(ctx, h)
+				continue
+			}
 			s.follow(h)
 			continue
 		case ledger.Unknown:

@@ -39,7 +39,7 @@ func (s *Switchboard) find(ctx context.Context, p *providers.Provider, h ledger.
 	missing, reads := time.Time{}, 0 // since when it is not on the list, and in how many answers
 	for wait := 5 * time.Second; ; wait = min(2*wait, searchRest) {
 		listed, err := p.Find(ctx, h.Order, h.CreatedAt)
-		found, candidates := ledger.Held{}, []phone.Ref(nil)
+		found, candidates := ledger.Held{}, 0
 		if err == nil {
 			found, candidates, err = s.Ledger.Adopt(ctx, h.ID, listed)
 		}
@@ -56,9 +56,9 @@ func (s *Switchboard) find(ctx context.Context, p *providers.Provider, h ledger.
 				s.follow(found)
 			}
 			return
-		case len(candidates) > 1:
+		case candidates > 0:
 			missing, reads = time.Time{}, 0
-			log.Error().Int("calls", len(candidates)).Msg("an uncertain dial has led to more than one call, or nobody knows to which: a person must look")
+			log.Error().Int("calls", candidates).Msg("an uncertain dial has led to more than one call, or nobody knows to which: a person must look")
 		default:
 			if reads++; missing.IsZero() {
 				missing = now
@@ -72,10 +72,30 @@ func (s *Switchboard) find(ctx context.Context, p *providers.Provider, h ledger.
 				wait = min(wait, left)
 			}
 		}
+		if !s.uncertainFor(ctx, h, wait) {
+			return // a person or the answer has settled it, and a round takes it up from there
+		}
+	}
+}
+
+// uncertainFor waits so long, unless it becomes known what became of a dial.
+func (s *Switchboard) uncertainFor(ctx context.Context, h ledger.Held, wait time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		news := s.Ledger.News()
+		if now, err := s.Ledger.Call(ctx, h.Principal, h.ID); err == nil && (now.Dial != ledger.Unknown || now.Ended()) {
+			return false
+		}
 		select {
-		case <-time.After(wait):
+		case <-news:
 		case <-ctx.Done():
-			return
+			return s.life.Err() == nil
+		}
+		select {
+		case <-time.After(soon):
+		case <-ctx.Done():
+			return s.life.Err() == nil
 		}
 	}
 }
@@ -86,7 +106,7 @@ func (s *Switchboard) neverPlaced(ctx context.Context, p *providers.Provider, id
 		Code: phone.Unavailable, Reason: "not_placed",
 		Message: fmt.Sprintf("%s never got the call: it is not on its list, two minutes later. Nobody was called; ask again.", p.Spec().Title),
 	}
-	if _, err := s.Ledger.Rejected(ctx, id, why); err != nil {
+	if _, err := s.Ledger.NeverPlaced(ctx, id, why); err != nil {
 		s.Log.Error().Err(err).Str("call", id).Msg("what became of an uncertain dial could not be recorded")
 	}
 }

@@ -17,13 +17,13 @@ import (
 // listing is a service whose calls can be listed. Its dials are all uncertain.
 type listing struct {
 	service
-	list func(n int) ([]phone.Ref, error) // the answer to the nth question
+	list func(n int) ([]phone.Listed, error) // the answer to the nth question
 
 	mu    sync.Mutex
 	asked []time.Time
 }
 
-func (s *listing) Find(_ context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
+func (s *listing) Find(_ context.Context, o phone.Order, about time.Time) ([]phone.Listed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.CallID == "" || o.To.IsZero() || time.Since(about) < 0 {
@@ -78,20 +78,29 @@ func heardTo(t *testing.T, b board, id string) []string {
 	return all
 }
 
-func none(int) ([]phone.Ref, error) { return nil, nil }
+// listed are calls that carry our identifier.
+func listed(refs ...phone.Ref) []phone.Listed {
+	var all []phone.Listed
+	for _, r := range refs {
+		all = append(all, phone.Listed{Ref: r, Match: phone.Sure})
+	}
+	return all
+}
+
+func none(int) ([]phone.Listed, error) { return nil, nil }
 
 func TestAnUncertainDialIsFoundAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := uncertain()
 		s.talks()
-		s.list = func(n int) ([]phone.Ref, error) {
+		s.list = func(n int) ([]phone.Listed, error) {
 			switch n {
 			case 1:
 				return nil, nil // not yet
 			case 2:
 				return nil, errors.New("not now")
 			}
-			return []phone.Ref{"r9"}, nil
+			return listed("r9"), nil
 		}
 		b := newBoard(t, file(t), nil, searching(s))
 		began := time.Now()
@@ -154,9 +163,16 @@ func TestAnAnswerAfterTheCallWasGivenUp(t *testing.T) {
 		if _, err := b.Ledger.Placed(t.Context(), id, "late"); err != nil {
 			t.Fatal(err)
 		}
-		s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: words("hello")}
-		if c := call(t, b, id); c.Ref != "late" || c.Outcome != phone.Completed || c.Failure != nil || len(c.Turns) != 1 {
+		if c := call(t, b, id); !c.EndedAt.IsZero() || c.Outcome != phone.UnknownOutcome || c.Record != phone.Partial {
 			t.Errorf("%+v", c)
+		}
+		at := time.Now()
+		s.said <- phone.Observation{Line: phone.WrappingUp, StartedAt: at, EndedAt: at, Outcome: phone.Completed, Extent: phone.Whole, Words: words("hello")}
+		if c := call(t, b, id); c.Ref != "late" || c.Outcome != phone.Completed || c.Failure != nil || len(c.Turns) != 1 || !c.EndedAt.Equal(at) || !c.StartedAt.Equal(at) {
+			t.Errorf("%+v", c)
+		}
+		if again, err := b.Place(t.Context(), me(), ask("+8613800138000", "x")); err != nil || !again.Replayed || again.Call.ID != id {
+			t.Errorf("the same request again: %+v, %v", again, err)
 		}
 		b.stop()
 	})
@@ -166,7 +182,7 @@ func TestAnAnswerAfterTheCallWasGivenUp(t *testing.T) {
 func TestSeveralCallsCouldBeTheOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := uncertain()
-		s.list = func(int) ([]phone.Ref, error) { return []phone.Ref{"r1", "r2"}, nil }
+		s.list = func(int) ([]phone.Listed, error) { return listed("r1", "r2"), nil }
 		path := file(t)
 		b := newBoard(t, path, nil, searching(s))
 		id := placed(t, b, ask("+8613800138000", "x"))
@@ -199,7 +215,7 @@ func TestSeveralCallsCouldBeTheOne(t *testing.T) {
 func TestTwoUncertainDialsToOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := uncertain()
-		s.list = func(int) ([]phone.Ref, error) { return []phone.Ref{"r1"}, nil }
+		s.list = func(int) ([]phone.Listed, error) { return listed("r1"), nil }
 		b := newBoard(t, file(t), nil, searching(s))
 		first, second := placed(t, b, ask("+8613800138000", "x")), placed(t, b, ask("+8613800138001", "x"))
 		s.talks()
@@ -221,11 +237,11 @@ func TestACancelledUncertainDialIsHungUpOnceFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := uncertain()
 		var cancelled bool
-		s.list = func(int) ([]phone.Ref, error) {
+		s.list = func(int) ([]phone.Listed, error) {
 			if !cancelled {
 				return nil, errors.New("not now")
 			}
-			return []phone.Ref{"r1"}, nil
+			return listed("r1"), nil
 		}
 		b := newBoard(t, file(t), nil, searching(s))
 		id := placed(t, b, ask("+8613800138000", "x"))
@@ -312,5 +328,64 @@ func TestTooLateToDial(t *testing.T) {
 	c := call(t, b, h.ID)
 	if s.count() != 0 || c.Outcome != phone.Failed || c.Failure == nil || c.Failure.Code != phone.Unavailable {
 		t.Errorf("%d dials, %+v", s.count(), c)
+	}
+}
+
+// A call whose account nobody holds any more is given up after a day: it must not stand in the way for ever.
+func TestACallOfAnAccountThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		path := file(t)
+		b := newBoard(t, path, nil, with(s))
+		p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stop()
+		l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Look: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := New(Options{Ledger: l, Providers: []*providers.Provider{providers.New(spec("test"), s, providers.Options{Account: "another"})}})
+		running, stop := context.WithCancel(t.Context())
+		var rounds sync.WaitGroup
+		rounds.Go(func() { other.Run(running) })
+		for _, after := range []time.Duration{23 * time.Hour, 2 * time.Hour} {
+			time.Sleep(after) // of the bubble's time
+			c, err := other.Get(t.Context(), me(), p.Call.ID)
+			if over := after == 2*time.Hour; err != nil || c.Ended() != over || over && (c.Outcome != phone.UnknownOutcome || c.Record != phone.Partial || !c.EndedAt.IsZero()) {
+				t.Errorf("%+v, %v", c, err)
+			}
+		}
+		stop()
+		rounds.Wait()
+		if err := errors.Join(other.Close(t.Context()), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a person says is not overruled by what the search concludes at the same moment.
+func TestThePersonWins(t *testing.T) {
+	l, err := ledger.Open(t.Context(), "sqlite:"+file(t), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := uncertain()
+	b := New(Options{Ledger: l, Providers: []*providers.Provider{searching(s)}})
+	_, err = b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	id := phone.AsError(err).CallID
+	if _, err := l.Resolve(t.Context(), id, true, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	b.neverPlaced(t.Context(), searching(s), id)
+	if c, err := b.Get(t.Context(), me(), id); err != nil || c.Outcome != phone.UnknownOutcome {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if again, err := b.Place(t.Context(), me(), ask("+8613800138000", "x")); err != nil || again.Call.ID != id {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if err := errors.Join(b.Close(t.Context()), l.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -139,7 +139,10 @@ func (p *page) cost(name string, c *schema.Cost) {
 func whatNext(c schema.Call) string {
 	switch c.Status {
 	case "ended":
-		if c.Record == "partial" {
+		switch {
+		case c.Record == "partial" && c.Outcome == "unknown":
+			return "The call counts as over, though nobody saw its end: what became of it is not known."
+		case c.Record == "partial":
 			return "The call is over. Its record has not come; get_call asks for it once more."
 		}
 		return "The call is over."

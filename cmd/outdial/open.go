@@ -206,7 +206,7 @@ func account(values []value, spec providers.Spec) string {
 	fmt.Fprintf(h, "outdial account %s", spec.Name)
 	for _, v := range values {
 		if v.Owner == spec.Name && (v.Required || v.Name == "api_base") {
-			fmt.Fprintf(h, "\n%s", v.Value)
+			fmt.Fprintf(h, "\n%s", strings.TrimRight(strings.TrimSpace(v.Value), "/"))
 		}
 	}
 	return spec.Name + ":" + hex.EncodeToString(h.Sum(nil)[:6])

@@ -202,16 +202,16 @@ func (d *Driver) Balance(ctx context.Context) (phone.Balance, error) {
 // The bounds of a search.
 const (
 	pageSize = 100 // the most that Pamela lists at once
-	maxPages = 5
+	maxPages = 10
 	before   = 5 * time.Second
 	after    = 2 * time.Minute
 )
 
-// Find looks through the list of calls, newest first, for those that carry the order's CallID; else for those to its number
-// that were created from 5 s before a time to 120 s after it, where the list does not show what calls carry. A search that
-// found nothing is an error where it could not reach back so far, or met calls of which the list tells too little: it does
-// not show that there is nothing. Errors: unauthorized, exhausted, unavailable.
-func (d *Driver) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Ref, error) {
+// Find looks through the list of calls, newest first, for those that carry the order's CallID; where the list does not show
+// what calls carry, for those to its number, created from 5 s before a time to 120 s after it, and for those that it tells
+// too little of. A search that could not reach back so far and found none that carries the CallID is an error: it shows
+// nothing. Errors: unauthorized, exhausted, unavailable.
+func (d *Driver) Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Listed, error) {
 	s := newSearch(o, about)
 	for range maxPages {
 		path := prefix + "/calls?limit=" + strconv.Itoa(pageSize)
@@ -230,17 +230,11 @@ func (d *Driver) Find(ctx context.Context, o phone.Order, about time.Time) ([]ph
 			s.clocks(a.Header, time.Now())
 		}
 		if s.add(page) {
-			if len(s.found()) == 0 && s.unclear > 0 {
-				return nil, &phone.Error{
-					Code: phone.Unavailable, Op: "pamela: list calls", Err: fmt.Errorf("%d calls are listed without what would show whose they are", s.unclear),
-					Message: "Pamela's list does not tell whether this call is on it.",
-				}
-			}
-			return s.found(), nil
+			return s.result(), nil
 		}
 	}
-	if refs := s.found(); len(refs) > 0 {
-		return refs, nil
+	if all := s.result(); len(all) > 0 && all[0].Match == phone.Sure {
+		return all, nil
 	}
 	return nil, &phone.Error{
 		Code: phone.Unavailable, Op: "pamela: list calls", Err: fmt.Errorf("not found among the newest %d calls, which do not reach back far enough", s.listed),

@@ -19,7 +19,7 @@ func findings() []clause {
 	}
 }
 
-func (s *scene) find(d providers.Driver, o phone.Order, about time.Time) ([]phone.Ref, error) {
+func (s *scene) find(d providers.Driver, o phone.Order, about time.Time) ([]phone.Listed, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), never)
 	defer cancel()
 	return d.(providers.Finder).Find(ctx, o, about)
@@ -31,11 +31,11 @@ func foundAgain(s *scene) {
 	if _, err := d.Place(context.Background(), o); phone.CodeOf(err) != phone.Uncertain {
 		s.Fatalf("a lost answer: %v", err)
 	}
-	refs, err := s.find(d, o, began)
-	if err != nil || len(refs) != 1 {
-		s.Fatalf("%v, %v", refs, err)
+	found, err := s.find(d, o, began)
+	if err != nil || len(found) != 1 || found[0].Match == phone.Possible {
+		s.Fatalf("%v, %v", found, err)
 	}
-	c := placed{o, refs[0], began, s.expected(o)}
+	c := placed{o, found[0].Ref, began, s.expected(o)}
 	s.ended(c, s.follow(d, c))
 }
 
@@ -44,8 +44,8 @@ func notFound(s *scene) {
 	other := s.order("01")
 	other.CallID = "call_other"
 	s.place(d, other)
-	if refs, err := s.find(d, o, time.Now()); err != nil || len(refs) != 0 {
-		s.Errorf("%v, %v", refs, err)
+	if found, err := s.find(d, o, time.Now()); err != nil || len(found) != 0 {
+		s.Errorf("%v, %v", found, err)
 	}
 }
 
@@ -58,14 +58,14 @@ func notTaken(s *scene) {
 		calls = append(calls, s.place(d, o))
 	}
 	for _, c := range calls {
-		if refs, err := s.find(d, c.order, c.began); err != nil || !slices.Equal(refs, []phone.Ref{c.ref}) {
-			s.Errorf("%s is %s, and found is %v, %v", c.order.CallID, c.ref, refs, err)
+		if found, err := s.find(d, c.order, c.began); err != nil || !slices.Equal(found, []phone.Listed{{Ref: c.ref, Match: phone.Sure}}) {
+			s.Errorf("%s is %s, and found is %v, %v", c.order.CallID, c.ref, found, err)
 		}
 	}
 	o := s.order("07")
 	o.CallID = "call_three"
-	if refs, err := s.find(d, o, time.Now()); err != nil || len(refs) != 0 {
-		s.Errorf("for a third dial, which never happened, %v is found, %v", refs, err)
+	if found, err := s.find(d, o, time.Now()); err != nil || len(found) != 0 {
+		s.Errorf("for a third dial, which never happened, %v is found, %v", found, err)
 	}
 }
 
@@ -76,9 +76,9 @@ func unreadLists(s *scene) {
 		"no JSON": answers(200, "text/html", "<html>"+canary+"</html>"), "another object": answers(200, "application/json", `{"ok":true}`),
 	} {
 		s.breaker.with(reading, -1, f)
-		refs, err := s.find(d, o, time.Now())
+		found, err := s.find(d, o, time.Now())
 		if err == nil {
-			s.Errorf("%s is taken for a list of %v", what, refs)
+			s.Errorf("%s is taken for a list of %v", what, found)
 			continue
 		}
 		s.fails(o, "", err, phone.Unauthorized, phone.Exhausted, phone.Unavailable, phone.NotFound)

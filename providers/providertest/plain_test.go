@@ -207,11 +207,11 @@ func (p *plain) Hangup(ctx context.Context, ref phone.Ref) error {
 	return err
 }
 
-func (p *plain) Find(ctx context.Context, o phone.Order, _ time.Time) ([]phone.Ref, error) {
+func (p *plain) Find(ctx context.Context, o phone.Order, _ time.Time) ([]phone.Listed, error) {
 	return p.found(ctx, func(tag string) bool { return tag == o.CallID })
 }
 
-func (p *plain) found(ctx context.Context, is func(tag string) bool) ([]phone.Ref, error) {
+func (p *plain) found(ctx context.Context, is func(tag string) bool) ([]phone.Listed, error) {
 	answer, err := p.read(ctx, http.MethodGet, "/calls")
 	if err != nil {
 		return nil, err
@@ -220,13 +220,13 @@ func (p *plain) found(ctx context.Context, is func(tag string) bool) ([]phone.Re
 	if !ok {
 		return nil, phone.Errorf(phone.Unavailable, "Plain's list of calls cannot be read. Try again in a moment.")
 	}
-	var refs []phone.Ref
+	var found []phone.Listed
 	for _, c := range all {
 		if c, ok := c.(map[string]any); ok && is(upstream.Object(c).Text("tag")) {
-			refs = append(refs, phone.Ref(upstream.Object(c).Text("id")))
+			found = append(found, phone.Listed{Ref: phone.Ref(upstream.Object(c).Text("id")), Match: phone.Sure})
 		}
 	}
-	return refs, nil
+	return found, nil
 }
 
 func (p *plain) Balance(ctx context.Context) (phone.Balance, error) {

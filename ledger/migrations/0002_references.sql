@@ -1,1 +1,0 @@
-CREATE INDEX calls_by_ref ON calls (account, ref);
