@@ -14,6 +14,7 @@ GOLANGCI := .tools/$(GOLANGCI_VERSION)/golangci-lint
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
+FAULTS ?= 100000
 
 .PHONY: help
 help: ## this list
@@ -28,6 +29,7 @@ test: prepare ## every test, with the race detector; brings what they need
 		race=; \
 	fi; \
 	set -x; go test $$race -timeout 10m ./...
+	go test -timeout 10m ./internal/faultlab # in full: with the race detector it plays a part
 
 .PHONY: prepare
 prepare: # what the tests need beside Go
@@ -54,6 +56,15 @@ lint: $(GOLANGCI) ## go vet and golangci-lint
 modules: ## whether go.mod and go.sum are whole and tidy
 	go mod verify
 	go mod tidy -diff
+
+.PHONY: sabotage
+sabotage: ## break each promise on purpose: a test must notice each
+	go test ./internal/faultlab -run TestSabotage -sabotage -v -timeout 10m
+
+.PHONY: faults
+faults: ## the fault lab at length: FAULTS (100000) random schedules of dialing and of cut transcripts
+	go test ./internal/faultlab -timeout 0 -faults $(FAULTS) -schedules $(FAULTS)
+	go test ./cmd/outdial -run 'Kill|Crash' -timeout 0 -kills 2000
 
 .PHONY: build
 build: ## bin/outdial, static

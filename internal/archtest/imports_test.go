@@ -48,7 +48,7 @@ func librariesAreConfined(t *tree) []string {
 		switch {
 		case !ok:
 			wrong = append(wrong, fmt.Sprintf("%s: %s is new: a dependency needs its row in internal/archtest/house_test.go and its reason in docs/adr/0002-dependencies.md", i.at, i.path))
-		case l.tests && (i.file.test || i.file.pkg == "providers/providertest"), covers(l.in, i.file.pkg):
+		case l.tests && (i.file.test || i.file.pkg == "providers/providertest"), covers(l.in, i.file.pkg), i.file.test && covers(l.inTests, i.file.pkg):
 		case l.tests:
 			wrong = append(wrong, fmt.Sprintf("%s: %s is for tests: %s", i.at, name, l.why))
 		default:

@@ -1,0 +1,158 @@
+package faultlab
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var sabotaged = flag.Bool("sabotage", false, "whether TestSabotage runs")
+
+// sabotage is a change to the program that breaks a promise, and the tests that must not let it pass.
+type sabotage struct {
+	name  string
+	file  string
+	edits [][2]string // what stands there once, and what takes its place
+	run   string      // the tests, and where they are
+	in    []string
+}
+
+func sabotages() []sabotage {
+	return []sabotage{
+		{
+			"the dial does not wait for its record", "ledger/writer.go",
+			[][2]string{
+				{"	err := func() error {\n", "	answered := false\n	answer := func(err error) {\n		for i, j := range group {\n			if !answered {\n				j.done <- errors.Join(err, answers[i])\n			}\n		}\n		answered = true\n	}\n	err := func() error {\n"},
+				{"		return tx.Commit()\n", "		answer(nil)\n		return tx.Commit()\n"},
+				{"	for i, j := range group {\n		j.done <- errors.Join(err, answers[i])\n	}\n", "	answer(err)\n"},
+			},
+			"NoRecordNoDial|SyncBeforeDial",
+			[]string{"./internal/faultlab", "./cmd/outdial"},
+		},
+		{
+			"commits are not synced", "ledger/sqlite.go",
+			[][2]string{{"synchronous(FULL)", "synchronous(OFF)"}},
+			"SyncBeforeDial|DurableSettings",
+			[]string{"./cmd/outdial", "./ledger"},
+		},
+		{
+			"a follower that has lost its call writes on", "ledger/events.go",
+			[][2]string{
+				{"WHERE id = ? AND owner = ? AND epoch = ? AND seq = ?", "WHERE id = ? AND seq = ?"},
+				{"after.ID, l.process, epoch, events[0].Seq-1)", "after.ID, events[0].Seq-1)"},
+			},
+			"Claim|Lease|Zombie|TakesUp|Requests|Release",
+			[]string{"./ledger", "./cmd/outdial", "./switchboard"},
+		},
+		{
+			"a dial may be repeated by net/http", "providers/internal/upstream/client.go",
+			[][2]string{
+				{"transport(wired(again), false)", "transport(wired(again), true)"},
+				{"	req.GetBody = nil // so that net/http has nothing to send again\n", "	req.Header.Set(\"Idempotency-Key\", \"x\")\n"},
+			},
+			"TransportNeverRepeats|DialFaultMatrix/.*/the_death_of",
+			[]string{"./providers/internal/upstream", "./internal/faultlab"},
+		},
+		{
+			"a dial follows redirects", "providers/internal/upstream/client.go",
+			[][2]string{{"dial: &http.Client{Transport: transport(wired(again), false), CheckRedirect: stay}", "dial: &http.Client{Transport: transport(wired(again), false)}"}},
+			"TransportNeverRepeats",
+			[]string{"./providers/internal/upstream"},
+		},
+		{
+			"a lost answer is taken for a dial that never happened", "providers/internal/upstream/dial.go",
+			[][2]string{{"case used == nil || !used.close():", "case used == nil || used.close() || true:"}},
+			"DialFaultMatrix",
+			[]string{"./internal/faultlab"},
+		},
+		{
+			"an interrupted dial is given up for never sent", "switchboard/following.go",
+			[][2]string{{"s.Ledger.Unknown(ctx, h.ID, why)", "s.Ledger.Rejected(ctx, h.ID, why)"}},
+			"DialFaultMatrix",
+			[]string{"./internal/faultlab"},
+		},
+		{
+			"an uncertain dial blocks nothing", "guard/earlier.go",
+			[][2]string{{"case c.Status == phone.Unconfirmed && ", "case c.Status == phone.Ringing && "}},
+			"BlocksItsNumber",
+			[]string{"./switchboard", "./guard"},
+		},
+	}
+}
+
+// TestSabotage breaks the program on purpose, one promise at a time: whoever guards that promise must notice. A test that
+// cannot fail proves nothing.
+func TestSabotage(t *testing.T) {
+	if !*sabotaged {
+		t.Skip("it builds the program anew for each sabotage: make sabotage")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	caught := 0
+	for _, s := range sabotages() {
+		t.Run(s.name, func(t *testing.T) {
+			out, err := s.play(t, root)
+			red := strings.Contains(out, "--- FAIL") || strings.Contains(out, "panic: ")
+			switch {
+			case err == nil:
+				t.Errorf("nobody noticed:\n%s", out)
+			case !red:
+				t.Errorf("it does not even build:\n%s", out)
+			default:
+				caught++
+				t.Logf("caught by %s", strings.Join(reds(out), ", "))
+			}
+		})
+	}
+	t.Logf("%d of %d caught", caught, len(sabotages()))
+}
+
+// play runs the tests over the program with the sabotage laid over it; the tree stays as it is.
+func (s sabotage) play(t *testing.T, root string) (out string, err error) {
+	t.Helper()
+	file := filepath.Join(root, filepath.FromSlash(s.file))
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	for _, e := range s.edits {
+		if n := strings.Count(text, e[0]); n != 1 {
+			t.Fatalf("%q stands %d times in %s: this sabotage must be written anew", e[0], n, s.file)
+		}
+		text = strings.Replace(text, e[0], e[1], 1)
+	}
+	broken := filepath.Join(t.TempDir(), "broken.go")
+	overlay := filepath.Join(t.TempDir(), "overlay.json")
+	plan, err := json.Marshal(map[string]any{"Replace": map[string]string{file: broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{broken: []byte(text), overlay: plan} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := exec.CommandContext(t.Context(), "go", append([]string{"test", "-count=1", "-overlay", overlay, "-run", s.run}, s.in...)...)
+	c.Dir = root
+	all, err := c.CombinedOutput()
+	return string(all), err
+}
+
+// reds are the tests that failed, without their subtests.
+func reds(out string) []string {
+	var all []string
+	for line := range strings.Lines(out) {
+		if name, ok := strings.CutPrefix(line, "--- FAIL: "); ok {
+			name, _, _ = strings.Cut(name, " ")
+			all = append(all, name)
+		}
+	}
+	return all
+}
