@@ -122,8 +122,9 @@ func rejected(why *phone.Failure) *answer {
 	return &answer{dial: Rejected, body: phone.Ended{Outcome: phone.Failed, Record: phone.Complete, Failure: why}}
 }
 
-// Resolve records what a person has found out about an uncertain dial, or one whose process died: it happened, or it did not. A call that happened is
-// over, as far as anybody will learn; with the provider's name of it, it is followed to its end.
+// Resolve records what a person has found out about an uncertain dial, or one whose process died: it happened, or it did
+// not. A call that happened is over, as far as anybody will learn; with the provider's name of it, it is followed to its
+// end.
 //
 // Errors: not_found; refused with reason not_unconfirmed, if there is nothing to find out, or ref_taken, if ref is another
 // call's.

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 			if err != nil {
 				panic(err)
 			}
-			with := parts{specs: fast(x), lease: lease}
+			with := parts{specs: parseKiller(os.Getenv("TEST_KILL")).arm(fast(x)), lease: lease}
 			os.Exit(with.run(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 		},
 	})
