@@ -28,7 +28,7 @@ func sound() map[string]string {
 		"providers/bell/standin/standin.go": "// Package standin plays.\npackage standin\n",
 		"cmd/outdial/main.go":               "// Command outdial dials.\npackage main\n\nvar release string\n\nfunc main() { println(release) }\n",
 		"docs/adr/0002-dependencies.md":     "| `github.com/rs/zerolog` | logs |\n",
-		"docs/architecture.md":              "`providers.Driver` has `Driver.Place`; see [the reasons](adr/0002-dependencies.md). Run `make test`.\n",
+		"docs/architecture.md":              "`providers.Driver` has `Driver.Place`; see [the reasons](adr/0002-dependencies.md). Run `make test`.\nShown by `TestIt`: `go test ./guard -run It`\n",
 		"Makefile":                          "test:\n\tgo test ./...\n",
 		"Dockerfile": "FROM golang:1.26 AS build\nRUN CGO_ENABLED=0 go build -trimpath ./cmd/outdial\n" +
 			"FROM gcr.io/distroless/static:nonroot\nCOPY --from=build /outdial /outdial\nENV OUTDIAL_DATABASE=sqlite:/var/lib/outdial/outdial.db\n" +
@@ -124,6 +124,9 @@ func faults() []fault {
 		{rule: "documents name what exists", file: "docs/architecture.md", from: "Driver.Place", to: "Driver.Plate", says: "there is no Driver.Plate"},
 		{rule: "documents name what exists", file: "docs/architecture.md", from: "(adr/", to: "(ard/", says: "no file docs/ard"},
 
+		{rule: "documents show what they say", file: "docs/architecture.md", from: "`TestIt`", to: "`TestThat`", says: "architecture.md:2: there is no TestThat"},
+		{rule: "documents show what they say", file: "docs/architecture.md", from: "-run It", to: "-run That", says: "no test there is called That"},
+		{rule: "documents show what they say", file: "docs/architecture.md", from: "./guard", to: "./phone", says: "phone has no tests"},
 		{rule: "make knows its targets", file: "docs/architecture.md", from: "make test", to: "make tests", says: "no target tests"},
 
 		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "USER nonroot:nonroot\n", says: "as root"},

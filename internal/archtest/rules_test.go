@@ -30,6 +30,7 @@ func rules() []rule {
 		{"nothing points at a machine", nothingPointsAtAMachine},
 		{"dependencies have reasons", dependenciesHaveReasons},
 		{"documents name what exists", documentsNameWhatExists},
+		{"documents show what they say", documentsShowWhatTheySay},
 		{"make knows its targets", makeKnowsItsTargets},
 		{"the image runs one static binary as nobody", dockerfile},
 		{"the client configuration fits the server", clientConfiguration},
