@@ -56,12 +56,12 @@ func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Listed) (h
 	likeness := false
 	h, err = l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
 		refs, match, err := candidatesFor(ctx, tx, h, listed)
-		if candidates = len(refs); err != nil || h.Dial != Unknown || h.Ended() || candidates != 1 || match == phone.Possible {
+		if candidates = len(refs); err != nil || h.Dial != Unknown || h.Ended() || candidates != 1 || match == phone.Possible || refs[0] == "" {
 			return nil, err
 		}
 		if match == phone.Likely {
 			rivals, err := column(ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number = ? AND id <> ? AND dial IN (?, ?)
-				AND status <> 'ended' AND created_at > ? AND created_at < ?`, h.Provider, h.Order.To.E164(), id, string(Sending), string(Unknown),
+				AND created_at > ? AND created_at < ?`, h.Provider, h.Order.To.E164(), id, string(Sending), string(Unknown),
 				micros(h.CreatedAt.Add(-rivalry)), micros(h.CreatedAt.Add(rivalry)))
 			if candidates += len(rivals); err != nil || len(rivals) > 0 {
 				return nil, err

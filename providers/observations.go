@@ -15,10 +15,19 @@ import (
 // cannot and where streams keep breaking, and once the line has closed asks for the record until it is there or no longer
 // awaited. It ends then, or with the context; it never says that a call is over because a connection is.
 func (p *Provider) Observations(ctx context.Context, ref phone.Ref) iter.Seq[phone.Observation] {
+	return p.observations(ctx, ref, 0)
+}
+
+// Resumed is Observations for a call of which something was heard before, by somebody else.
+func (p *Provider) Resumed(ctx context.Context, ref phone.Ref) iter.Seq[phone.Observation] {
+	return p.observations(ctx, ref, 1)
+}
+
+func (p *Provider) observations(ctx context.Context, ref phone.Ref, streams int) iter.Seq[phone.Observation] {
 	return func(yield func(phone.Observation) bool) {
 		ctx, cancel := context.WithTimeout(ctx, p.pace.Longest)
 		defer cancel()
-		f := &following{Provider: p, ref: ref, yield: yield}
+		f := &following{Provider: p, ref: ref, yield: yield, streams: streams}
 		if p.streamer != nil && !f.stream(ctx) {
 			return
 		}
@@ -38,7 +47,7 @@ type following struct {
 	whole   bool // the record is there
 	outcome phone.Outcome
 
-	streams  int                // that were opened
+	streams  int                // that were opened, by whom ever
 	streamed int                // utterances that they have brought
 	talked   bool               // something was said
 	draft    *phone.Observation // the record as it was read last, while it may still grow

@@ -46,7 +46,11 @@ func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.
 	if err != nil {
 		return err
 	}
-	return s.desk.Follow(ctx, h.Call, history, p.Observations(ctx, h.Ref), s.recorder(h))
+	observed := p.Observations
+	if len(h.Turns) > 0 {
+		observed = p.Resumed
+	}
+	return s.desk.Follow(ctx, h.Call, history, observed(ctx, h.Ref), s.recorder(h))
 }
 
 // hangUp ends a call that somebody cancelled before the provider had it. It tries for a while.

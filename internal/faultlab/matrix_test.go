@@ -47,7 +47,9 @@ func TestDialFaultMatrix(t *testing.T) {
 						w.end()
 						w.judge()
 						if b == waits {
-							w.first().is(t, answersTo(p))
+							if a := w.first(); p != tooLate || a.failed { // it may have been found in the moment in which the time was over
+								a.is(t, answersTo(p))
+							}
 						}
 					})
 				})

@@ -201,10 +201,11 @@ func (d *Driver) Balance(ctx context.Context) (phone.Balance, error) {
 
 // The bounds of a search.
 const (
-	pageSize = 100 // the most that Pamela lists at once
-	maxPages = 10
-	before   = 5 * time.Second
-	after    = 2 * time.Minute
+	pageSize  = 100 // the most that Pamela lists at once
+	leastPage = 50  // what it lists at once where it is not asked for a number: less is the end of the list
+	maxPages  = 10
+	before    = 5 * time.Second
+	after     = 2 * time.Minute
 )
 
 // Find looks through the list of calls, newest first, for those that carry the order's CallID; where the list does not show

@@ -16,10 +16,11 @@ type search struct {
 	order    phone.Order
 	from, to time.Time // in which the call was created, by the service's clock and ours
 
-	listed int // items so far
-	seen   map[phone.Ref]bool
-	found  []phone.Listed
-	shows  bool // the list shows our identifiers: a call without one is not ours
+	listed    int // items so far
+	different int // those of them that came for the first time
+	seen      map[phone.Ref]bool
+	found     []phone.Listed
+	shows     bool // the list shows our identifiers: a call without one is not ours
 }
 
 // How far a time may be off.
@@ -45,21 +46,29 @@ func (s *search) clocks(answer http.Header, now time.Time) {
 	}
 }
 
-// add looks through one more page and says whether the call was found, or the list seen as far back as it can stand. A full page
-// is never taken for the last one, whatever total says.
+// add looks through one more page and says whether the call was found, or the list seen whole or as far back as it can
+// stand. Neither that the list begins with the newest is documented, nor that it is read on as it was asked, so a page must
+// show it.
 func (s *search) add(p page) (done bool) {
-	s.listed += len(p.items)
-	fresh := false
+	fresh := s.listed == 0 || slices.ContainsFunc(p.items, func(item upstream.Object) bool {
+		ref := reference(item)
+		return ref != "" && !s.seen[ref]
+	})
+	if s.listed += len(p.items); !fresh {
+		return len(p.items) == 0 // the same page again shows nothing of the rest
+	}
 	for _, item := range p.items {
 		ref := reference(item)
-		if s.seen[ref] {
+		if ref != "" && s.seen[ref] {
 			continue
 		}
-		fresh, s.seen[ref] = true, true
+		s.seen[ref] = true
+		s.different++
 		s.look(ref, item)
 	}
-	return len(p.items) == 0 || s.passed(p.items) || slices.ContainsFunc(s.found, sure) ||
-		len(p.items) < pageSize && (!fresh || s.listed >= p.total && p.total > 0)
+	// A full page is never taken for the last one, whatever total says.
+	all := len(p.items) < pageSize && (p.total > 0 && s.different >= p.total || p.total == 0 && len(p.items) < leastPage)
+	return len(p.items) == 0 || all || s.passed(p.items) || slices.ContainsFunc(s.found, sure)
 }
 
 // look judges one call of the list: by the identifier that a dial sends, else by its number and its time.
@@ -69,7 +78,7 @@ func (s *search) look(ref phone.Ref, item upstream.Object) {
 	called, another := s.number(item)
 	then, never := s.time(item)
 	switch {
-	case ref != "" && intent != "" && intent == s.order.CallID:
+	case intent != "" && intent == s.order.CallID: // it is there, even if its name cannot be read
 		s.found = append(s.found, phone.Listed{Ref: ref, Match: phone.Sure})
 	case intent != "" || another || never:
 	case ref != "" && called && then:
@@ -114,12 +123,17 @@ func unformatted(number string) string {
 	}, number)
 }
 
-// passed says whether a page reaches back beyond the time in which the call was created. That a list begins with the
-// newest is not documented, so a page must show it.
+// passed says whether a page, from the newest call to the oldest, reaches back beyond the time in which the call was created.
 func (s *search) passed(items []upstream.Object) bool {
-	_, gone := s.time(items[len(items)-1])
-	first, last := items[0].Time("created_at"), items[len(items)-1].Time("created_at")
-	return gone && last.Before(s.from) && !first.Before(last)
+	for i := range items {
+		at := items[i].Time("created_at")
+		if at.IsZero() || i > 0 && at.After(items[i-1].Time("created_at")) {
+			return false
+		}
+	}
+	last := items[len(items)-1]
+	_, gone := s.time(last)
+	return gone && last.Time("created_at").Before(s.from)
 }
 
 func sure(c phone.Listed) bool { return c.Match == phone.Sure }
