@@ -117,7 +117,7 @@ var kills = flag.Int("kills", 200, "how many random kills TestRandomKills plays"
 // half of the rounds by the clock alone, in the others soon after the first dial has reached the provider.
 func TestRandomKills(t *testing.T) {
 	t.Parallel()
-	ledgers := max(4, *kills/50) // what is left over from one life to the next does not pile up
+	ledgers := max(8, *kills/50) // what is left over from one life to the next does not pile up
 	var mu sync.Mutex
 	var moments [3]int // kills before any, amid and after all dials of their round
 	var slowest time.Duration

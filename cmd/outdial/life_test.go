@@ -139,6 +139,7 @@ func (l *life) answer(from <-chan reply) toldCall {
 	}
 	a, ok := heard(from)
 	if !ok {
+		_ = l.cmd.Wait() // for the last of stderr
 		l.t.Fatalf("it ended before it answered; stderr:\n%s", l.stderr)
 	}
 	return a

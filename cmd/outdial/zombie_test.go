@@ -79,7 +79,7 @@ func TestZombie(t *testing.T) {
 			if silent {
 				open = g.shut()
 			}
-			old.signal(syscall.SIGSTOP)
+			b.stop(old)
 			time.Sleep(4100 * time.Millisecond) // until the lease is over
 			heir := b.start("TEST_LEASE=8s")    // which it keeps, or the other would take the call back
 			b.reaches(w, func(s progress) bool { return s.epoch == 2 })
@@ -123,6 +123,29 @@ func TestZombie(t *testing.T) {
 			b.finish(heir)
 		})
 	}
+}
+
+// stop stops a process that is not in a transaction: as long as one that is stands still, nobody can write.
+func (b *bench) stop(l *life) {
+	b.t.Helper()
+	for range 100 {
+		l.signal(syscall.SIGSTOP)
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(l.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+			b.t.Fatalf("it did not stop: %v, %v\n%s", status, err, l.stderr)
+		}
+		free := false
+		b.look(func(db *sql.DB) {
+			_, err := db.ExecContext(b.t.Context(), `PRAGMA busy_timeout = 0; PRAGMA query_only = 0; BEGIN IMMEDIATE; ROLLBACK`)
+			free = err == nil
+		})
+		if free {
+			return
+		}
+		l.signal(syscall.SIGCONT)
+		time.Sleep(5 * time.Millisecond) // its transaction ends by itself
+	}
+	b.t.Fatal("it is always in a transaction")
 }
 
 // progress is how far a call stands in the ledger.
