@@ -99,7 +99,7 @@ type board struct {
 // newBoard is one process on a ledger. It ends with the test, or with stop.
 func newBoard(t *testing.T, path string, change func(*Options), all ...*providers.Provider) board {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Look: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

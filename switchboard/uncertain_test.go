@@ -342,25 +342,15 @@ func TestACallOfAnAccountThatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.stop()
-		l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Look: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		other := New(Options{Ledger: l, Providers: []*providers.Provider{providers.New(spec("test"), s, providers.Options{Account: "another"})}})
-		running, stop := context.WithCancel(t.Context())
-		var rounds sync.WaitGroup
-		rounds.Go(func() { other.Run(running) })
 		for _, after := range []time.Duration{23 * time.Hour, 2 * time.Hour} {
 			time.Sleep(after) // of the bubble's time
-			c, err := other.Get(t.Context(), me(), p.Call.ID)
-			if over := after == 2*time.Hour; err != nil || c.Ended() != over || over && (c.Outcome != phone.UnknownOutcome || c.Record != phone.Partial || !c.EndedAt.IsZero()) {
-				t.Errorf("%+v, %v", c, err)
+			other := newBoard(t, path, nil, providers.New(spec("test"), s, providers.Options{Account: "another"}))
+			time.Sleep(time.Minute) // of the bubble's time: for some rounds
+			c := call(t, other, p.Call.ID)
+			if over := after == 2*time.Hour; c.Ended() != over || over && (c.Outcome != phone.UnknownOutcome || c.Record != phone.Partial || !c.EndedAt.IsZero()) {
+				t.Errorf("%+v", c)
 			}
-		}
-		stop()
-		rounds.Wait()
-		if err := errors.Join(other.Close(t.Context()), l.Close()); err != nil {
-			t.Error(err)
+			other.stop()
 		}
 	})
 }
