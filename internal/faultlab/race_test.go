@@ -4,8 +4,8 @@ package faultlab
 
 // With the race detector the lab plays a part of what it plays without: SQLite in Go is some twenty times slower then.
 const (
-	one                 = 6 // case of so many is played
+	one                 = 11 // case of so many is played
 	transcriptSchedules = 1_000
 	requestChecks       = 1 // of 100 histories each
-	randomFaults        = 40
+	randomFaults        = 24
 )

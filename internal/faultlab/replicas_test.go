@@ -14,7 +14,7 @@ import (
 
 // TestConcurrentSameIntent: fifty equal requests at once over three replicas are one call, with a key and without (P2).
 func TestConcurrentSameIntent(t *testing.T) {
-	const rounds, requests = 42 / one, 50
+	const rounds, requests = max(1, 42/one), 50
 	for _, k := range kinds() {
 		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +56,7 @@ func TestConcurrentSameIntent(t *testing.T) {
 // TestDisconnectDuringPlace: a client that leaves at any moment of a dial loses nothing: the same request again, at another
 // replica even, gives the same call, and nobody is called twice (P6).
 func TestDisconnectDuringPlace(t *testing.T) {
-	const moments = 99 / one // at each of two services
+	const moments = max(1, 99/one) // at each of two services
 	for _, k := range kinds() {
 		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +86,7 @@ func TestDisconnectDuringPlace(t *testing.T) {
 
 // TestTakeOver: a call whose follower dies is followed by another replica within 35 s, and at once after a clean end (P10).
 func TestTakeOver(t *testing.T) {
-	const rounds = 12 / one
+	const rounds = max(1, 12/one)
 	for name, clean := range map[string]bool{"killed": false, "ended in order": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +131,7 @@ func TestTakeOver(t *testing.T) {
 // TestShutdown: a replica that ends while it dials ends within 30 s, and leaves no dial of which it does not say what became
 // (P17).
 func TestShutdown(t *testing.T) {
-	const rounds, dials = 6 / one, 5
+	const rounds, dials = max(1, 6/one), 5
 	for _, k := range kinds() {
 		for _, p := range []point{slowly, tooLate, beforeDial, beforeConnect} {
 			t.Run(fmt.Sprintf("%s/%s", k, p), func(t *testing.T) {
