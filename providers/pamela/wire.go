@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,8 +46,9 @@ func request(o phone.Order) createCall {
 	}
 	return createCall{
 		To: o.To.E164(), Task: providers.Brief(o), Country: country, Locale: locale(o),
-		Instructions: option(o, "instructions"), MaxDurationSeconds: int(o.MaxDuration / time.Second),
-		Voice: o.Voice, AgentName: o.AgentName, CallerName: o.CallerName, EndUserID: option(o, "end_user_id"), Metadata: metadata,
+		Instructions: instructions(o), MaxDurationSeconds: int(o.MaxDuration / time.Second), Voice: o.Voice,
+		AgentName: providers.PlainName(o.AgentName), CallerName: providers.PlainName(o.CallerName), // Pamela may tell them first
+		EndUserID: option(o, "end_user_id"), Metadata: metadata,
 	}
 }
 
@@ -55,13 +57,29 @@ func option(o phone.Order, name string) string {
 	return s
 }
 
-// locale is the language in Pamela's form: English takes the region of the number, as its published locales have one.
+// instructions are under the rules too: whether Pamela's agent reads them before the task is not known.
+func instructions(o phone.Order) string {
+	if s := option(o, "instructions"); s != "" {
+		return providers.UnderRules(o, s)
+	}
+	return ""
+}
+
+// locale is the language in Pamela's form: English takes the region of the number, as its published locales have one. Of a
+// tag the language, the script and the region are sent: whatever else it holds can spell words.
 func locale(o phone.Order) string {
-	tag := strings.ReplaceAll(o.Language, "_", "-")
+	tag := ""
+	if m := tagHead().FindStringSubmatch(strings.ReplaceAll(o.Language, "_", "-")); m != nil {
+		tag = m[1]
+	}
 	if region := o.To.Region(); strings.EqualFold(tag, "en") && (region == "US" || region == "CA") {
 		return "en-" + region
 	}
 	return tag
+}
+
+func tagHead() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|[0-9]{3}))?)(?:-|$)`)
 }
 
 // unwrap takes a call out of an object that holds nothing else.

@@ -55,6 +55,25 @@ func uncertain(err error) error {
 	return &phone.Error{Code: phone.Uncertain, Message: "It may ring.", Err: err}
 }
 
+const rulesClause = "what the agent on the line is told begins with the rules"
+
+// sends is the adapter with another request.
+func sends(change func(o phone.Order, body map[string]any)) func(*plain) providers.Driver {
+	return placesSo(func(p *plain, ctx context.Context, o phone.Order) (phone.Ref, error) {
+		body := dialOf(o)
+		change(o, body)
+		return posted(p, ctx, "/calls", body)
+	})
+}
+
+func posted(p *plain, ctx context.Context, path string, body any) (phone.Ref, error) {
+	a, err := p.c.Dial(ctx, path, body, nil)
+	if err != nil || a.Status != http.StatusCreated {
+		return "", uncertain(err)
+	}
+	return "c1", nil
+}
+
 func dialMutants() []mutant {
 	type ctx = context.Context
 	return []mutant{
@@ -124,19 +143,26 @@ func dialMutants() []mutant {
 		{"does not look at the context", "an ended context stops everything at once", placesSo(func(p *plain, ctx ctx, o phone.Order) (phone.Ref, error) {
 			return p.Place(context.WithoutCancel(ctx), o)
 		})},
-		{"sends the bare task", "a dial names one number, and the rules for the agent on the line", placesSo(func(p *plain, ctx ctx, o phone.Order) (phone.Ref, error) {
-			a, err := p.c.Dial(ctx, "/calls", map[string]any{"to": o.To.E164(), "brief": o.Task, "language": o.Lang()}, nil)
-			if err != nil || a.Status != http.StatusCreated {
-				return "", uncertain(err)
-			}
-			return "c1", nil
+		{"names the number twice", "a dial names one number", sends(func(o phone.Order, body map[string]any) { body["cc"] = []string{o.To.E164()} })},
+		{"sends the bare task", rulesClause, sends(func(o phone.Order, body map[string]any) { body["brief"] = o.Task })},
+		{"sends no task", rulesClause, sends(func(o phone.Order, body map[string]any) { body["brief"] = providers.Preamble(o) })},
+		{"puts the task before the rules", rulesClause, sends(func(o phone.Order, body map[string]any) {
+			body["brief"] = o.Task + "\n\n" + providers.Brief(o)
 		})},
+		{"puts a greeting before the rules", rulesClause, sends(func(o phone.Order, body map[string]any) {
+			body["brief"] = "Hello.\n" + providers.Brief(o)
+		})},
+		{"puts a name among the rules", rulesClause, sends(func(o phone.Order, body map[string]any) {
+			body["brief"] = strings.Replace(providers.Brief(o), "AI", "AI called "+o.AgentName, 1)
+		})},
+		{"sends the rules in another language", rulesClause, sends(func(o phone.Order, body map[string]any) {
+			o.Language = "es"
+			body["brief"] = providers.Brief(o)
+		})},
+		{"sends the task in a second field", rulesClause, sends(func(o phone.Order, body map[string]any) { body["subject"] = o.Task })},
+		{"sends a name that speaks", rulesClause, sends(func(o phone.Order, body map[string]any) { body["agent"] = o.AgentName })},
 		{"puts the key into the address", "no address holds a secret or the number", placesSo(func(p *plain, ctx ctx, o phone.Order) (phone.Ref, error) {
-			a, err := p.c.Dial(ctx, "/calls?key="+plainKey, dialOf(o), nil)
-			if err != nil || a.Status != http.StatusCreated {
-				return "", uncertain(err)
-			}
-			return "c1", nil
+			return posted(p, ctx, "/calls?key="+plainKey, dialOf(o))
 		})},
 		{"mixes up calls at once", "twenty calls at once are twenty calls", func(p *plain) providers.Driver {
 			var last struct {

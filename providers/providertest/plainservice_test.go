@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/providers/script"
 )
 
@@ -61,8 +61,7 @@ func (p *plainService) place(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, map[string]any{})
 		return
 	}
-	_, task, _ := strings.Cut(in.Brief, "\n\n")
-	s := p.stage.Script(in.To, in.Language, task, "")
+	s := p.stage.Script(in.To, in.Language, providers.TaskOf(in.Brief), "")
 	if s.Dial == script.Rejected {
 		reply(w, http.StatusUnprocessableEntity, map[string]any{"error": "no"})
 		return

@@ -47,7 +47,8 @@ const (
 	keysPage = console + "/keys"
 
 	maxRequirement = 20_000 // characters of rules and task together
-	maxName        = 100    // characters of a voice, an engine or an emotion
+	maxName        = 100    // characters of a voice or an engine
+	maxEmotion     = 20     // characters of the word for a mood
 
 	versionTimeout = 3 * time.Second // for the wanted version, asked beside an error that is known already
 	recordWait     = time.Minute     // lets the default's five look-ups ten seconds apart happen
@@ -119,11 +120,14 @@ func (d *Driver) Check(o phone.Order) error {
 			task, title, maxRequirement, all-task, max(0, maxRequirement-(all-task)))
 	}
 	for _, f := range []struct{ name, value string }{
-		{"voice", o.Voice}, {"model_engine", text(o.Options, "model_engine")}, {"emotion", text(o.Options, "emotion")},
+		{"voice", o.Voice}, {"model_engine", text(o.Options, "model_engine")},
 	} {
 		if utf8.RuneCountInString(f.value) > maxName {
 			return phone.Errorf(phone.Invalid, "%s takes at most %d characters for %s.", title, maxName, f.name)
 		}
+	}
+	if e := text(o.Options, "emotion"); len(e) > maxEmotion || !onlyAlnumOr(e, "") { // no list has it, so that it may be read
+		return phone.Errorf(phone.Invalid, "provider_options: emotion must be one word such as neutral.")
 	}
 	return nil
 }
@@ -388,7 +392,7 @@ func (d *Driver) words(v any, order *phone.Order) string {
 		return ""
 	}
 	if order != nil {
-		for _, private := range []string{providers.Brief(*order), order.Task, order.CallerName} {
+		for _, private := range []string{providers.Brief(*order), order.Task, order.AgentName, order.CallerName} {
 			s = withoutEcho(s, private)
 		}
 	}

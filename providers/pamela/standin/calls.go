@@ -127,8 +127,7 @@ func (s *Service) create(r *http.Request) answer {
 	if !covered(cmp.Or(strings.ToUpper(order.country), number.Region())) || !covered(number.Region()) {
 		return refuse(http.StatusBadRequest, 7005, "Unsupported country")
 	}
-	asked := phone.Order{To: number, Language: order.locale, CallerName: order.callerName}
-	task := strings.TrimSpace(strings.TrimPrefix(order.task, providers.Preamble(asked)))
+	asked, task := phone.Order{To: number, Language: order.locale}, strings.TrimSpace(providers.TaskOf(order.task))
 	c := &call{
 		id: "call_" + rand.Text(), session: "sess_" + rand.Text(), to: number.E164(), task: order.task, metadata: b["metadata"],
 		created: time.Now(), script: s.options.Script(number.E164(), asked.Lang(), task, order.callerName), ended: make(chan struct{}),

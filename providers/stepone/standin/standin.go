@@ -22,6 +22,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/providers/script"
 )
 
@@ -227,7 +228,7 @@ func (s *service) place(account, key string, numbers []string, requirement strin
 	calls := make([]*call, 0, len(numbers))
 	fate := script.Accepted
 	for i, n := range numbers {
-		sc := s.Script("+86"+n, lang, taskOf(requirement), "")
+		sc := s.Script("+86"+n, lang, strings.TrimSpace(providers.TaskOf(requirement)), "")
 		if sc.Dial == script.Rejected {
 			return nil, script.Rejected
 		}
@@ -255,16 +256,6 @@ func (s *service) place(account, key string, numbers []string, requirement strin
 		s.order = s.order[1:]
 	}
 	return ids, fate
-}
-
-// taskOf is a requirement without the rules that clients put in front of it.
-func taskOf(requirement string) string {
-	for _, end := range []string{"任务：", "The task:"} {
-		if _, task, ok := strings.Cut(requirement, end); ok {
-			return strings.TrimSpace(task)
-		}
-	}
-	return strings.TrimSpace(requirement)
 }
 
 // asked is the call that a request is about; an account knows its own alone.
