@@ -1,44 +1,13 @@
 package guard
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/outdial/outdial/phone"
 )
-
-// Policy is what the operator has decided.
-type Policy struct {
-	Regions []string // ISO 3166-1 alpha-2 codes that may be called at all; empty: every region that a provider covers
-}
-
-// Route is how a number would be called.
-type Route struct {
-	Provider string
-	Regions  []string // that the provider covers; empty: all
-	Exempt   bool     // it rings nobody: only the rules on the number's form and type hold
-}
-
-// Refusal is one rule that forbids a call.
-type Refusal struct {
-	Code      string // of the rule, such as "emergency_number"
-	Message   string
-	AllowedAt time.Time // when it would be allowed; zero where time does not help
-	CallID    string    // the earlier call that it is about, where there is one
-}
-
-// Err is the refusal as an error.
-func (r Refusal) Err() error {
-	code := phone.Refused
-	if r.Code == "bad_number" || r.Code == "invalid_number" {
-		code = phone.Invalid
-	}
-	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID}
-}
 
 // Emergency refuses emergency numbers by the digits alone, before anything else is looked at: written nationally, those of
 // region, or of every region where none is set; with a calling code, those of every region that shares it. No such number
@@ -81,22 +50,31 @@ func emergency() Refusal {
 	return Refusal{Code: "emergency_number", Message: "This is an emergency number. outdial never calls one: a person has to dial it."}
 }
 
-// Number gives every rule that forbids a number on a route, in the order of the rules; none if it may be called.
-func (p Policy) Number(n phone.Number, by Route) []Refusal {
-	var all []Refusal
-	region := n.Region()
-	if !by.Exempt {
-		switch {
-		case len(by.Regions) > 0 && !slices.Contains(by.Regions, region):
-			all = append(all, Refusal{Code: "region_not_allowed", Message: fmt.Sprintf("%s does not call %s; it calls %s.", by.Provider, where(region), strings.Join(by.Regions, ", "))})
-		case len(p.Regions) > 0 && !slices.Contains(p.Regions, region):
-			all = append(all, Refusal{Code: "region_not_allowed", Message: fmt.Sprintf("The operator allows no calls to %s (OUTDIAL_REGIONS).", where(region))})
-		}
+// region refuses the numbers of regions that the provider does not cover, or that the operator has left out, and those of no
+// country, which no list can name.
+func (g *Guard) region(w Wish, _ phone.Facts) *Refusal {
+	region := w.To.Region()
+	switch {
+	case len(w.Regions) > 0 && !slices.Contains(w.Regions, region):
+		return refuse("%s does not call %s; it calls %s.", w.Title, where(region), strings.Join(w.Regions, ", "))
+	case len(g.Regions) > 0 && !slices.Contains(g.Regions, region):
+		return refuse("The operator allows no calls to %s.", where(region))
+	case region == "" || region == "001":
+		return refuse("Numbers of no country, such as those of satellites, are not called.")
 	}
-	if t := Type(n); !slices.Contains(callable(), t) {
-		all = append(all, Refusal{Code: "number_type", Message: fmt.Sprintf("Numbers of the type %s are not called: they cost more than a call should, or reach no person.", t)})
+	return nil
+}
+
+// numberType refuses numbers that cost more than a call should, or reach no person.
+func (g *Guard) numberType(w Wish, f phone.Facts) *Refusal {
+	t := kind(w.parsed)
+	switch {
+	case slices.Contains(callable(), t), f.Contact != nil && (t == "UAN" || t == "SHARED_COST"):
+		return nil
+	case t == "UAN" || t == "SHARED_COST":
+		return refuse("Numbers of the type %s, such as service lines, are called only where the operator has entered this one among the contacts.", t)
 	}
-	return all
+	return refuse("Numbers of the type %s are not called: they cost more than a call should, or reach no person.", t)
 }
 
 func where(region string) string {
@@ -115,13 +93,23 @@ func callable() []string {
 //
 // Two kinds of North American numbers look like any other to the library and are charged for: the exchange 976
 // (pay-per-call) and 555-1212 (directory assistance). They are PREMIUM_RATE here.
-func Type(n phone.Number) string {
-	if local, ok := strings.CutPrefix(n.E164(), "+1"); ok && len(local) == 10 && (local[3:6] == "976" || local[3:] == "5551212") {
-		return "PREMIUM_RATE"
-	}
+func Type(n phone.Number) string { return kind(parse(n)) }
+
+// parse is a number as the library has it; nil for none that it can read.
+func parse(n phone.Number) *phonenumbers.PhoneNumber {
 	parsed, err := phonenumbers.Parse(n.E164(), "")
 	if err != nil {
+		return nil
+	}
+	return parsed
+}
+
+func kind(parsed *phonenumbers.PhoneNumber) string {
+	if parsed == nil {
 		return "UNKNOWN"
+	}
+	if local := phonenumbers.GetNationalSignificantNumber(parsed); parsed.GetCountryCode() == 1 && len(local) == 10 && (local[3:6] == "976" || local[3:] == "5551212") {
+		return "PREMIUM_RATE"
 	}
 	switch phonenumbers.GetNumberType(parsed) {
 	case phonenumbers.FIXED_LINE:
@@ -149,6 +137,3 @@ func Type(n phone.Number) string {
 	}
 	return "UNKNOWN"
 }
-
-// IsRegion says whether a region (ISO 3166-1 alpha-2) has telephone numbers.
-func IsRegion(code string) bool { return phonenumbers.GetSupportedRegions()[code] }

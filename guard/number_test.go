@@ -40,11 +40,11 @@ func TestEmergency(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	pamela := Route{Provider: "Pamela", Regions: []string{"US", "CA"}}
-	simulated := Route{Provider: "The simulator", Exempt: true}
+	pamela := Wish{Title: "Pamela", Regions: []string{"US", "CA"}}
+	simulated := Wish{Title: "The simulator", RingsNo: true}
 	for _, tt := range []struct {
 		to     string
-		by     Route
+		by     Wish
 		policy Policy
 		want   []string
 	}{
@@ -59,23 +59,29 @@ func TestNumber(t *testing.T) {
 		{"+18765550123", pamela, Policy{}, []string{"region_not_allowed"}},
 		{"+8613800138000", pamela, Policy{}, []string{"region_not_allowed"}},
 		{"+8613800138000", simulated, Policy{Regions: []string{"US"}}, nil},
+		{"+8613800138000", simulated, Policy{Regions: []string{"US"}, Rehearse: true}, []string{"region_not_allowed"}},
 		{"+881612345678", simulated, Policy{}, nil},
 	} {
-		n, err := phone.ParseNumber(tt.to, "")
-		if err != nil {
-			t.Errorf("%s: %v", tt.to, err)
-			continue
-		}
+		tt.by.To = number(t, tt.to)
 		var got []string
-		for _, r := range tt.policy.Number(n, tt.by) {
+		for _, r := range New(tt.policy).Judge(tt.by, phone.Facts{}) {
 			if got = append(got, r.Code); r.Message == "" || phone.CodeOf(r.Err()) != phone.Refused {
 				t.Errorf("%s: %+v", tt.to, r)
 			}
 		}
 		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s by %s under %v: %v", tt.to, tt.by.Provider, tt.policy.Regions, got)
+			t.Errorf("%s by %s under %v: %v", tt.to, tt.by.Title, tt.policy.Regions, got)
 		}
 	}
+}
+
+func number(t testing.TB, e164 string) phone.Number {
+	t.Helper()
+	n, err := phone.ParseNumber(e164, "")
+	if err != nil {
+		t.Fatalf("%s: %v", e164, err)
+	}
+	return n
 }
 
 func TestZones(t *testing.T) {

@@ -60,7 +60,7 @@ func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Listed) (h
 			return nil, err
 		}
 		if match == phone.Likely {
-			rivals, err := column(ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number = ? AND id <> ? AND dial IN (?, ?)
+			rivals, err := column[string](ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number = ? AND id <> ? AND dial IN (?, ?)
 				AND created_at > ? AND created_at < ?`, h.Provider, h.Order.To.E164(), id, string(Sending), string(Unknown),
 				micros(h.CreatedAt.Add(-rivalry)), micros(h.CreatedAt.Add(rivalry)))
 			if candidates += len(rivals); err != nil || len(rivals) > 0 {
@@ -101,7 +101,7 @@ func candidatesFor(ctx context.Context, tx *sql.Tx, h Held, listed []phone.Liste
 
 // heldBy is the other call that a provider's name stands for, if there is one.
 func heldBy(ctx context.Context, tx *sql.Tx, h Held, ref phone.Ref) (string, error) {
-	others, err := column(ctx, tx, `SELECT id FROM calls WHERE provider = ? AND ref = ? AND ref <> '' AND id <> ?`, h.Provider, string(ref), h.ID)
+	others, err := column[string](ctx, tx, `SELECT id FROM calls WHERE provider = ? AND ref = ? AND ref <> '' AND id <> ?`, h.Provider, string(ref), h.ID)
 	if err != nil || len(others) == 0 {
 		return "", err
 	}
@@ -130,7 +130,7 @@ func rejected(why *phone.Failure) *answer {
 // call's.
 func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.Ref, why *phone.Failure) (Held, error) {
 	return l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
-		alive, err := column(ctx, tx, living+` AND id = ?`, append(l.living(time.Now()), h.owner)...)
+		alive, err := column[string](ctx, tx, living+` AND id = ?`, append(l.living(time.Now()), h.owner)...)
 		interrupted := h.Dial == Sending && len(alive) == 0
 		switch {
 		case err != nil:
@@ -197,11 +197,13 @@ func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *sql.Tx, 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE calls SET dial = ?, ref = ?, status = ?, seq = ?, ended_at = ?, head = ?, owner = ? WHERE id = ?`,
-			string(a.dial), string(a.ref), string(h.Status), h.Seq, micros(h.EndedAt), string(hd), h.owner, id); err != nil {
+		if _, err := tx.Exec(`UPDATE calls SET dial = ?, ref = ?, status = ?, seq = ?, ended_at = ?, head = ?, owner = ?,
+			charge = ?, faulty = ? WHERE id = ?`,
+			string(a.dial), string(a.ref), string(h.Status), h.Seq, micros(h.EndedAt), string(hd), h.owner,
+			h.Charge().Micros(), flag(h.Faulty()), id); err != nil {
 			return err
 		}
-		return insertEvents(tx, id, []phone.Event{e})
+		return insertEvents(tx, h.Call, []phone.Event{e})
 	})
 	if err != nil {
 		return Held{}, err

@@ -23,6 +23,20 @@ type spec struct {
 	Options     map[string]any `json:"options,omitempty"`
 }
 
+// specOf is an order as it is kept. Equal orders have equal ones.
+func specOf(o phone.Order) (string, error) {
+	b, err := json.Marshal(spec{o.Task, o.Language, o.Voice, o.AgentName, o.CallerName, o.MaxDuration, o.Options})
+	return string(b), err
+}
+
+// order is the order to a number again.
+func (s spec) order(to phone.Number) phone.Order {
+	return phone.Order{
+		To: to, Task: s.Task, Language: s.Language, Voice: s.Voice, AgentName: s.AgentName, CallerName: s.CallerName,
+		MaxDuration: s.MaxDuration, Options: s.Options,
+	}
+}
+
 // head is a call without its conversation, for lists: what its events come to.
 type head struct {
 	StartedAt time.Time      `json:"started_at,omitzero"`
@@ -34,13 +48,14 @@ type head struct {
 	Recording string         `json:"recording,omitempty"`
 	Record    phone.Record   `json:"record"`
 	Failure   *phone.Failure `json:"failure,omitempty"`
+	OptedOut  time.Time      `json:"opted_out,omitzero"`
 }
 
 func headOf(c *phone.Call) head {
-	return head{c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure}
+	return head{c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure, c.OptedOut}
 }
 
-const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch`
+const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch, currency, per_minute, worst`
 
 // Held is a call with what only the process that follows it needs.
 type Held struct {
@@ -71,14 +86,14 @@ type scanner interface{ Scan(...any) error }
 // scanCall reads a row of callColumns: the call as its head tells, without its conversation.
 func scanCall(row scanner) (Held, error) {
 	var (
-		id, principal, provider, account, number, specJSON, ref, status, headJSON, dial, owner string
-		simulated, hangup                                                                      bool
-		created, seq, ended, epoch                                                             int64
-		s                                                                                      spec
-		h                                                                                      head
+		id, principal, provider, account, number, specJSON, ref, status, headJSON, dial, owner, currency string
+		simulated, hangup                                                                                bool
+		created, seq, ended, epoch, perMinute, worst                                                     int64
+		s                                                                                                spec
+		h                                                                                                head
 	)
 	if err := row.Scan(&id, &principal, &provider, &account, &simulated, &number, &specJSON, &ref, &created, &status, &seq, &ended,
-		&headJSON, &dial, &hangup, &owner, &epoch); err != nil {
+		&headJSON, &dial, &hangup, &owner, &epoch, &currency, &perMinute, &worst); err != nil {
 		return Held{}, err
 	}
 	if err := errors.Join(json.Unmarshal([]byte(specJSON), &s), json.Unmarshal([]byte(headJSON), &h)); err != nil {
@@ -88,14 +103,13 @@ func scanCall(row scanner) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
-	c := phone.Begin(id, principal, provider, account, phone.Order{
-		To: to, Task: s.Task, Language: s.Language, Voice: s.Voice, AgentName: s.AgentName, CallerName: s.CallerName,
-		MaxDuration: s.MaxDuration, Options: s.Options,
-	}, moment(created))
+	c := phone.Begin(id, principal, provider, account, s.order(to), moment(created))
 	c.Ref, c.Simulated = phone.Ref(ref), simulated
+	c.PerMinute, c.Worst = phone.Micros(perMinute, currency), phone.Micros(worst, currency)
 	c.Status, c.Seq, c.EndedAt = phone.Status(status), seq, moment(ended)
 	c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost = h.StartedAt, h.ChangedAt, h.Outcome, h.Duration, h.Cost
 	c.Summary, c.Recording, c.Record, c.Failure = h.Summary, h.Recording, h.Record, h.Failure
+	c.OptedOut = h.OptedOut
 	return Held{Call: c, Epoch: epoch, Dial: Dial(dial), HangupWanted: hangup, owner: owner}, nil
 }
 
@@ -113,7 +127,7 @@ func load(ctx context.Context, q querier, id string) (Held, error) {
 		return Held{}, err
 	}
 	c := phone.Begin(h.ID, h.Principal, h.Provider, h.Account, h.Order, h.CreatedAt)
-	c.Ref, c.Simulated = h.Ref, h.Simulated
+	c.Ref, c.Simulated, c.PerMinute, c.Worst = h.Ref, h.Simulated, h.PerMinute, h.Worst
 	for _, e := range events {
 		c.Apply(e)
 	}

@@ -27,9 +27,9 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 		if err != nil {
 			return err
 		}
-		r, err := tx.Exec(`UPDATE calls SET status = ?, seq = ?, ended_at = ?, head = ?, owner = ?
+		r, err := tx.Exec(`UPDATE calls SET status = ?, seq = ?, ended_at = ?, head = ?, owner = ?, charge = ?, faulty = ?
 			WHERE id = ? AND owner = ? AND epoch = ? AND seq = ?`,
-			string(after.Status), after.Seq, micros(after.EndedAt), string(head), owner,
+			string(after.Status), after.Seq, micros(after.EndedAt), string(head), owner, after.Charge().Micros(), flag(after.Faulty()),
 			after.ID, l.process, epoch, events[0].Seq-1)
 		if err != nil {
 			return err
@@ -40,18 +40,23 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 			}
 			return err
 		}
-		return insertEvents(tx, after.ID, events)
+		return insertEvents(tx, after, events)
 	})
 }
 
-func insertEvents(tx *sql.Tx, id string, events []phone.Event) error {
+// insertEvents records events of a call together with what follows from them for other calls: whom not to call, and which
+// numbers were heard.
+func insertEvents(tx *sql.Tx, c *phone.Call, events []phone.Event) error {
 	for _, e := range events {
 		kind, body, err := encode(e.Body)
 		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, ?, ?, ?, ?)`,
-			id, e.Seq, micros(e.At), kind, body); err != nil {
+			c.ID, e.Seq, micros(e.At), kind, body); err != nil {
+			return err
+		}
+		if err := heed(tx, c, e); err != nil {
 			return err
 		}
 	}
@@ -100,6 +105,8 @@ func encode(b phone.Body) (kind, body string, err error) {
 		kind = "fragment"
 	case phone.Withdrawn:
 		kind = "withdrawn"
+	case phone.OptedOut:
+		kind = "opted_out"
 	case phone.Ended:
 		kind = "ended"
 	default:
@@ -117,6 +124,8 @@ func decode(kind string, raw []byte) (phone.Body, error) {
 		return as[phone.Fragment](raw)
 	case "withdrawn":
 		return as[phone.Withdrawn](raw)
+	case "opted_out":
+		return as[phone.OptedOut](raw)
 	case "ended":
 		return as[phone.Ended](raw)
 	}

@@ -2,35 +2,168 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/outdial/outdial/phone"
 )
 
-// factsBack is how far back facts reach.
-const factsBack = 24 * time.Hour
+// How far back facts reach.
+const (
+	aDay    = 24 * time.Hour
+	aMonth  = 30 * aDay
+	aBreath = 20 * time.Minute // twice the longest span in which faults are counted
+)
 
 // Facts gives what a rule may judge a call by that nobody has placed, as it stands: for questions.
 func (l *Ledger) Facts(ctx context.Context, c *phone.Call) (phone.Facts, error) {
-	f, err := factsAbout(ctx, l.read, c)
+	tx, err := l.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return phone.Facts{}, failed("facts", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+	f, err := factsAbout(ctx, tx, c)
 	return f, failed("facts", err)
 }
 
-// factsAbout are the facts for a new call. Simulated calls are judged by simulated ones, all others by those that ring.
-func factsAbout(ctx context.Context, q querier, c *phone.Call) (phone.Facts, error) {
-	f := phone.Facts{Principal: c.Principal, Now: c.CreatedAt}
-	rows, err := q.QueryContext(ctx, `SELECT `+callColumns+` FROM calls WHERE number = ? AND simulated = ? AND created_at > ?
-		ORDER BY created_at DESC, id DESC`, c.Order.To.E164(), flag(c.Simulated), micros(f.Now.Add(-factsBack)))
+// factsAbout are the facts for a new call.
+func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, err error) {
+	f = phone.Facts{Principal: c.Principal, Now: c.CreatedAt}
+	now, number, simulated := f.Now, c.Order.To.E164(), flag(c.Simulated)
+	dayAgo := micros(now.Add(-aDay))
+	moments := func(to *[]time.Time, query string, args ...any) {
+		if err != nil {
+			return
+		}
+		var all []int64
+		all, err = column[int64](ctx, q, query, args...)
+		for _, at := range all {
+			*to = append(*to, moment(at))
+		}
+	}
+	calls := func(to *[]*phone.Call, where string, args ...any) {
+		if err == nil {
+			*to, err = heads(ctx, q, where, args...)
+		}
+	}
+	calls(&f.ToNumber, `number = ? AND simulated = ? AND created_at > ? ORDER BY created_at DESC, id DESC`, number, simulated, dayAgo)
+	calls(&f.Open, `status <> 'ended' AND simulated = ? ORDER BY created_at DESC, id DESC`, simulated)
+	moments(&f.Placed, `SELECT created_at FROM calls WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
+		ORDER BY created_at DESC`, c.Principal, dayAgo, simulated)
+	moments(&f.Met, `SELECT MIN(created_at) FROM calls c WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
+		AND NOT EXISTS (SELECT 1 FROM calls e WHERE e.principal = c.principal AND e.number = c.number AND e.created_at <= ?
+			AND e.simulated = c.simulated AND e.dial <> 'rejected')
+		AND NOT EXISTS (SELECT 1 FROM contacts k WHERE k.number = c.number)
+		GROUP BY number ORDER BY 1 DESC`, c.Principal, dayAgo, simulated, dayAgo)
+	moments(&f.Faults, `SELECT created_at FROM calls WHERE provider = ? AND faulty = 1 AND created_at > ? AND simulated = ?
+		ORDER BY created_at`, c.Provider, micros(now.Add(-aBreath)), simulated)
+	moments(&f.Refused, `SELECT at FROM refusals WHERE principal = ? AND at > ? ORDER BY at`, c.Principal, micros(now.Add(-aBreath)))
 	if err != nil {
 		return f, err
 	}
+	var known int
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE principal = ? AND number = ? AND simulated = ? AND dial <> 'rejected')`,
+		c.Principal, number, simulated).Scan(&known)
+	if err != nil {
+		return f, err
+	}
+	f.Known = known == 1
+	if f.Off, err = whyOff(ctx, q); err != nil {
+		return f, err
+	}
+	if f.Contact, err = contact(ctx, q, number); err != nil {
+		return f, err
+	}
+	if f.DoNotCall, err = blocked(ctx, q, number, simulated, now); err != nil {
+		return f, err
+	}
+	if f.Heard, err = heard(ctx, q, c); err != nil {
+		return f, err
+	}
+	if f.Approved, f.Declined, err = answered(ctx, q, c); err != nil {
+		return f, err
+	}
+	f.Spent, err = spent(ctx, q, c)
+	return f, err
+}
+
+// heads gives calls without their conversations.
+func heads(ctx context.Context, q querier, where string, args ...any) ([]*phone.Call, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+callColumns+` FROM calls WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
 	defer rows.Close()
+	var all []*phone.Call
 	for rows.Next() {
 		h, err := scanCall(rows)
 		if err != nil {
-			return f, err
+			return nil, err
 		}
-		f.ToNumber = append(f.ToNumber, h.Call)
+		all = append(all, h.Call)
 	}
-	return f, rows.Err()
+	return all, rows.Err()
+}
+
+// spent is what counts for budgets, by the hour: whatever the number of calls, it is read in few rows.
+func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error) {
+	currency := c.Worst.Currency()
+	if currency == "" {
+		return nil, nil
+	}
+	rows, err := q.QueryContext(ctx, `SELECT MAX(created_at), SUM(charge) FROM calls
+		WHERE simulated = ? AND currency = ? AND created_at > ? GROUP BY created_at / 3600000000 ORDER BY 1 DESC`,
+		flag(c.Simulated), currency, micros(c.CreatedAt.Add(-aMonth)))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []phone.Charge
+	for rows.Next() {
+		var at, sum int64
+		if err := rows.Scan(&at, &sum); err != nil {
+			return nil, err
+		}
+		all = append(all, phone.Charge{At: moment(at), Money: phone.Micros(sum, currency)})
+	}
+	return all, rows.Err()
+}
+
+// Refused notes that a principal was refused what it should not have asked.
+func (l *Ledger) Refused(ctx context.Context, principal string, at time.Time) error {
+	return l.do(ctx, "refused", func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM refusals WHERE at < ?`, micros(at.Add(-aDay))); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO refusals (principal, at) VALUES (?, ?)`, principal, micros(at))
+		return err
+	})
+}
+
+// SwitchDialing switches dialing off, for all processes on this ledger and from this moment on, or, without a reason, on
+// again.
+func (l *Ledger) SwitchDialing(ctx context.Context, whyOff string) error {
+	return l.do(ctx, "dialing", func(tx *sql.Tx) error {
+		if whyOff == "" {
+			_, err := tx.Exec(`DELETE FROM meta WHERE key = 'dialing_off'`)
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ('dialing_off', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, whyOff)
+		return err
+	})
+}
+
+// WhyOff says why dialing is switched off; empty if it is on.
+func (l *Ledger) WhyOff(ctx context.Context) (string, error) {
+	why, err := whyOff(ctx, l.read)
+	return why, failed("dialing", err)
+}
+
+func whyOff(ctx context.Context, q querier) (why string, err error) {
+	err = q.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'dialing_off'`).Scan(&why)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return why, err
 }

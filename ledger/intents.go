@@ -31,7 +31,8 @@ type Intent struct {
 // followed by this process: dial it.
 //
 // Errors: invalid with reason key_conflict; refused with reason busy, if the call that is to be repeated is not over;
-// those of judge, which is asked only about a new call, with the facts as they stand in the same transaction.
+// those of judge, which is asked only about a new call, with the facts as they stand in the same transaction. The call's
+// worst case counts as spent from then on, and an approval that a person gave for it is used up.
 func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts) error) (h Held, replayed bool, err error) {
 	err = l.do(ctx, "reserve", func(tx *sql.Tx) error {
 		h, replayed, err = earlier(ctx, tx, in)
@@ -46,6 +47,9 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 			return err
 		}
 		if err := judge(facts); err != nil {
+			return err
+		}
+		if err := useApproval(tx, in.Call); err != nil {
 			return err
 		}
 		h = Held{Call: in.Call.Clone(), Epoch: 1, Dial: Sending, owner: l.process}
@@ -87,7 +91,7 @@ func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, er
 		}
 	}
 	for _, name := range in.Known {
-		ids, err := column(ctx, tx, `SELECT n.call_id FROM names n JOIN calls c ON c.id = n.call_id
+		ids, err := column[string](ctx, tx, `SELECT n.call_id FROM names n JOIN calls c ON c.id = n.call_id
 			WHERE n.principal = ? AND n.name = ? AND c.dial <> ? ORDER BY c.created_at DESC, c.id DESC`, in.Call.Principal, name, string(Rejected))
 		if err != nil {
 			return Held{}, false, err
@@ -130,7 +134,7 @@ func (in Intent) stillMeans(ctx context.Context, tx *sql.Tx, id string) (h Held,
 		return Held{}, false, err
 	}
 	if in.Key != "" {
-		keyed, err := column(ctx, tx, `SELECT key FROM intents WHERE call_id = ?`, id)
+		keyed, err := column[string](ctx, tx, `SELECT key FROM intents WHERE call_id = ?`, id)
 		if err != nil || len(keyed) > 0 {
 			return Held{}, false, err
 		}
@@ -163,7 +167,7 @@ func repeatable(ctx context.Context, tx *sql.Tx, in Intent) error {
 
 func insertCall(tx *sql.Tx, h Held) error {
 	o := h.Order
-	s, err := json.Marshal(spec{o.Task, o.Language, o.Voice, o.AgentName, o.CallerName, o.MaxDuration, o.Options})
+	s, err := specOf(o)
 	if err != nil {
 		return err
 	}
@@ -172,9 +176,11 @@ func insertCall(tx *sql.Tx, h Held) error {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO calls (id, principal, provider, account, simulated, number, spec, dial, ref, hangup_wanted,
-		created_at, status, seq, ended_at, head, owner, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, 0, 0, ?, ?, ?)`,
-		h.ID, h.Principal, h.Provider, h.Account, flag(h.Simulated), o.To.E164(), string(s), string(h.Dial),
-		micros(h.CreatedAt), string(h.Status), string(hd), h.owner, h.Epoch)
+		created_at, status, seq, ended_at, head, owner, epoch, currency, per_minute, worst, charge)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
+		h.ID, h.Principal, h.Provider, h.Account, flag(h.Simulated), o.To.E164(), s, string(h.Dial),
+		micros(h.CreatedAt), string(h.Status), string(hd), h.owner, h.Epoch,
+		h.Worst.Currency(), h.PerMinute.Micros(), h.Worst.Micros(), h.Charge().Micros())
 	return err
 }
 

@@ -51,7 +51,7 @@ func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string)
 		AND (owner = ? OR owner NOT IN (` + living + `))`
 	args := append(append(anys(of.Ask), anys(of.Search)...), micros(of.Any), l.process)
 	args = append(args, l.living(now)...)
-	if orphans, err := column(ctx, l.read, `SELECT id FROM calls WHERE `+where, args...); err != nil ||
+	if orphans, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE `+where, args...); err != nil ||
 		!slices.ContainsFunc(orphans, func(id string) bool { return !working(id) }) {
 		return nil, failed("claim", err) // the usual case, without a write
 	}
@@ -68,7 +68,7 @@ func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held
 func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where string, args []any) (held []Held, err error) {
 	var odd []error
 	err = l.do(ctx, "claim", func(tx *sql.Tx) error {
-		ids, err := column(ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
+		ids, err := column[string](ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
 		if err != nil {
 			return err
 		}
@@ -115,19 +115,19 @@ func (l *Ledger) Leave(ctx context.Context) error {
 	})
 }
 
-func column(ctx context.Context, q querier, query string, args ...any) ([]string, error) {
+func column[T any](ctx context.Context, q querier, query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []string
+	var all []T
 	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
+		var one T
+		if err := rows.Scan(&one); err != nil {
 			return nil, err
 		}
-		all = append(all, s)
+		all = append(all, one)
 	}
 	return all, rows.Err()
 }

@@ -13,7 +13,12 @@ func TestALedgerOfTheFirstSchema(t *testing.T) {
 	keyed := reserve(t, l, wish(t, "+8613800138001", "k", "p"))
 	if _, err := l.write.Exec(`
 		INSERT INTO intents (principal, key, call_id, params) SELECT principal, 'derived:' || name, call_id, 'p' FROM names;
-		DROP TABLE names; DROP INDEX calls_by_ref; DROP INDEX calls_not_over; PRAGMA user_version = 1`); err != nil {
+		DROP TABLE names; DROP INDEX calls_by_ref; DROP INDEX calls_not_over;
+		DROP INDEX calls_by_charge; DROP INDEX calls_by_fault; DROP INDEX calls_to_number;
+		ALTER TABLE calls DROP COLUMN currency; ALTER TABLE calls DROP COLUMN per_minute; ALTER TABLE calls DROP COLUMN worst;
+		ALTER TABLE calls DROP COLUMN charge; ALTER TABLE calls DROP COLUMN faulty;
+		DROP TABLE contacts; DROP TABLE do_not_call; DROP TABLE heard; DROP TABLE refusals; DROP TABLE questions;
+		PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {

@@ -16,6 +16,9 @@ type Call struct {
 	Order     Order
 	CreatedAt time.Time
 
+	// What a started minute costs, and the whole call at worst; zero where nothing is charged, or no price is known.
+	PerMinute, Worst Money
+
 	Status    Status
 	StartedAt time.Time // when they began to talk; zero if they never did or it is not known
 	EndedAt   time.Time // when the line closed; zero while it has not, or if nobody knows
@@ -27,8 +30,9 @@ type Call struct {
 	Summary   string
 	Recording string
 	Record    Record
-	Failure   *Failure // why it was never dialed, or may not have been
-	Seq       int64    // of its last event
+	Failure   *Failure  // why it was never dialed, or may not have been
+	OptedOut  time.Time // until when the callee does not want to be called, as they said in this call; zero if they did not
+	Seq       int64     // of its last event
 
 	hearing hearing
 }
@@ -94,6 +98,8 @@ func (c *Call) Apply(e Event) {
 		if i := c.turn(b.Turn); i >= 0 {
 			c.Turns[i].Withdrawn, c.Turns[i].Seq = true, e.Seq
 		}
+	case OptedOut:
+		c.OptedOut = b.Until
 	case Ended:
 		c.end(e.At, b)
 	}
@@ -145,6 +151,41 @@ func (c *Call) end(at time.Time, b Ended) {
 	}
 	c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record = b.Outcome, b.Duration, b.Cost, b.Summary, b.Recording, b.Record
 	c.Failure = b.Failure
+}
+
+// Charge is what the call counts for in budgets: the worst case until it is known better, and as long as nobody knows
+// what became of it. A call of which no cost was told is reckoned by its started minutes, at least one.
+func (c *Call) Charge() Money {
+	switch {
+	case !c.Ended():
+		return c.Worst
+	case c.Failure != nil: // it was never dialed
+		return Micros(0, c.Worst.Currency())
+	case c.Cost != nil && c.Cost.Money.Currency() == c.Worst.Currency():
+		return c.Cost.Money
+	case c.Duration != nil:
+		return c.PerMinute.Times(minutes(*c.Duration))
+	case c.Outcome == UnknownOutcome || c.Outcome == Completed:
+		return c.Worst
+	}
+	return c.PerMinute
+}
+
+// minutes are the started ones, at least one.
+func minutes(d time.Duration) int64 { return max(1, int64((d+time.Minute-1)/time.Minute)) }
+
+// WorstCase is what a call of a length costs at most.
+func WorstCase(perMinute Money, longest time.Duration) Money {
+	return perMinute.Times(minutes(longest))
+}
+
+// Faulty says whether the call shows that its provider may not work: nobody knows whether it was placed, or it failed, and
+// not because of what was asked for.
+func (c *Call) Faulty() bool {
+	if c.Failure != nil && c.Failure.Code == Invalid {
+		return false
+	}
+	return c.Status == Unconfirmed || c.Ended() && c.Outcome == Failed
 }
 
 // turn is the place of a turn in Turns, or -1.

@@ -12,7 +12,7 @@ type Event struct {
 	Body Body
 }
 
-// Body is what happened: Progress, Fragment, Withdrawn or Ended.
+// Body is what happened: Progress, Fragment, Withdrawn, OptedOut or Ended.
 type Body interface{ body() }
 
 // Progress says that the line has come to a new state.
@@ -37,6 +37,11 @@ type Fragment struct {
 // Withdrawn says that the provider's record does not know the turn: it was never said.
 type Withdrawn struct {
 	Turn int `json:"turn"`
+}
+
+// OptedOut says that the callee has asked not to be called again.
+type OptedOut struct {
+	Until time.Time `json:"until"` // so long nobody calls the number
 }
 
 // Ended closes a call. After one with a partial record another may come, once the record is there.
@@ -75,6 +80,7 @@ func (f *Failure) Error(callID string) *Error {
 func (Progress) body()  {}
 func (Fragment) body()  {}
 func (Withdrawn) body() {}
+func (OptedOut) body()  {}
 func (Ended) body()     {}
 
 // Status is the state of a call's line. It says nothing of the errand: a call can end well and achieve nothing.

@@ -9,7 +9,7 @@ import (
 
 // Number is one valid telephone number. Only ParseNumber makes one, so whoever holds one need not check it again.
 // It prints masked, in every verb and in JSON; E164 reveals it.
-type Number struct{ e164, region string }
+type Number struct{ e164, region, national string }
 
 // ParseNumber reads an E.164 number ("+8613800138000"), or the digits of a national one where region (ISO 3166-1
 // alpha-2) says whose. Nothing else is taken: no separators, letters, extensions, lists, "tel:" or digits of other
@@ -45,7 +45,7 @@ func ParseNumber(s, region string) (n Number, err error) {
 	if region == "" && e164 != s || region != "" && !ownDigits(s, p, region) {
 		return Number{}, badNumber("has digits that do not belong to it: in E.164 form it would be " + e164)
 	}
-	return Number{e164: e164, region: phonenumbers.GetRegionCodeForNumber(p)}, nil
+	return Number{e164: e164, region: phonenumbers.GetRegionCodeForNumber(p), national: phonenumbers.GetNationalSignificantNumber(p)}, nil
 }
 
 // ownDigits says whether a national number was written with its own digits and at most the trunk prefix: the library
@@ -64,7 +64,7 @@ func RestoreNumber(e164 string) (Number, error) {
 	if n, err := ParseNumber(e164, ""); err == nil {
 		return n, nil
 	}
-	return Number{e164: e164}, nil
+	return Number{e164: e164, national: e164[1:]}, nil
 }
 
 // isE164 tells ITU-T E.164's form: +, no leading zero, at most 15 digits.
@@ -88,6 +88,9 @@ func badNumber(why string) error {
 
 // E164 is the whole number, such as "+8613800138000"; empty for the zero Number.
 func (n Number) E164() string { return n.e164 }
+
+// National are the number's digits without the calling code.
+func (n Number) National() string { return n.national }
 
 // Region is the country that the number belongs to, as ISO 3166-1 alpha-2: "CN", "US". Numbers of one calling code can
 // belong to different regions: +1 is the United States, Canada and two dozen more.

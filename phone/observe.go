@@ -22,7 +22,7 @@ func (h hearing) clone() hearing {
 // nothing that a client sees: record the events, then Apply them. Whatever was seen before, in whatever order and however
 // often it comes again, gives no event.
 func (c *Call) Observe(o Observation) []Event {
-	l := &listener{call: c.Clone(), at: o.At}
+	l := &listener{call: c.Clone(), at: o.At, from: c.Seq}
 	l.call.hearing.told = c.known().and(c.hearing.told).and(o)
 	l.observe(o)
 	c.hearing = l.call.hearing
@@ -34,8 +34,9 @@ func (c *Call) Settle(at time.Time) []Event {
 	if c.Ended() {
 		return nil
 	}
-	l := &listener{call: c.Clone(), at: at}
+	l := &listener{call: c.Clone(), at: at, from: c.Seq}
 	l.place(true)
+	l.heed(true)
 	l.end(Partial)
 	c.hearing = l.call.hearing
 	return l.events
@@ -45,6 +46,7 @@ func (c *Call) Settle(at time.Time) []Event {
 type listener struct {
 	call   *Call
 	at     time.Time
+	from   int64 // the last event before
 	events []Event
 }
 
@@ -69,6 +71,7 @@ func (l *listener) observe(o Observation) {
 	case Whole:
 		l.merge(o.Words, true)
 	}
+	l.heed(closed)
 	if !closed {
 		return
 	}
@@ -92,6 +95,24 @@ func (l *listener) advance(o Observation) {
 	}
 	if to.rank() > l.call.Status.rank() && to.rank() <= WrappingUp.rank() {
 		l.emit(Progress{State: to, Since: since})
+	}
+}
+
+// optedOutFor is how long somebody who asks not to be called again is left alone without the operator's doing.
+const optedOutFor = 30 * 24 * time.Hour
+
+// heed tells, once, that the callee asks not to be called again. An utterance that may still grow is waited for, until the
+// line closes: "don't call me" may go on with "before nine".
+func (l *listener) heed(closed bool) {
+	if !l.call.OptedOut.IsZero() {
+		return
+	}
+	for _, t := range l.call.Turns {
+		asked := t.Role == Callee && !t.Withdrawn && (t.Final && t.Seq > l.from || !t.Final && closed) && OptsOut(t.Text)
+		if asked {
+			l.emit(OptedOut{Until: l.at.Add(optedOutFor)})
+			return
+		}
 	}
 }
 

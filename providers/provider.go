@@ -176,7 +176,8 @@ func (p *Provider) Hangup(ctx context.Context, ref phone.Ref) error {
 	if p.hanguper == nil {
 		return &phone.Error{Code: phone.Unsupported, Started: phone.StartedYes, Message: p.spec.Title + " has no way to hang up a call from here. It ends by itself; follow it with stream_transcript."}
 	}
-	return p.hanguper.Hangup(ctx, ref)
+	_, err := caught(func() (struct{}, error) { return struct{}{}, p.hanguper.Hangup(ctx, ref) })
+	return err
 }
 
 // Balance asks what is left. Errors: unsupported, and those of a request.
@@ -184,7 +185,7 @@ func (p *Provider) Balance(ctx context.Context) (phone.Balance, error) {
 	if p.balancer == nil {
 		return phone.Balance{}, phone.Errorf(phone.Unsupported, "%s tells no balance.", p.spec.Title)
 	}
-	return p.balancer.Balance(ctx)
+	return caught(func() (phone.Balance, error) { return p.balancer.Balance(ctx) })
 }
 
 // Catalog is what there is to choose from; what the Spec lists, where the service lists nothing.
@@ -192,7 +193,7 @@ func (p *Provider) Catalog(ctx context.Context) (Catalog, error) {
 	if p.cataloger == nil {
 		return Catalog{Voices: p.spec.Voices}, nil
 	}
-	return p.cataloger.Catalog(ctx)
+	return caught(func() (Catalog, error) { return p.cataloger.Catalog(ctx) })
 }
 
 // Version gives the version of its protocol that the adapter speaks and the one that the service wants. Errors:

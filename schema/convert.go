@@ -13,7 +13,8 @@ func FromCall(c *phone.Call) Call {
 		CallID: c.ID, Provider: c.Provider, Simulated: c.Simulated, To: c.Order.To.E164(), Task: c.Order.Task,
 		Status: string(c.Status), Outcome: string(c.Outcome),
 		CreatedAt: Time(c.CreatedAt), StartedAt: Time(c.StartedAt), EndedAt: Time(c.EndedAt),
-		NextSeq: c.Seq, Record: string(c.Record), Summary: c.Summary, RecordingURL: c.Recording, Cost: FromCost(c.Cost),
+		DoNotCallUntil: Time(c.OptedOut),
+		NextSeq:        c.Seq, Record: string(c.Record), Summary: c.Summary, RecordingURL: c.Recording, Cost: FromCost(c.Cost),
 	}
 	if c.Duration != nil {
 		s := int(math.Round(c.Duration.Seconds()))
@@ -82,6 +83,8 @@ type Event struct {
 	Outcome string `json:"outcome,omitempty"`
 	Record  string `json:"record,omitempty"`
 	Turn    *Turn  `json:"turn,omitempty"`
+
+	DoNotCallUntil string `json:"do_not_call_until,omitempty"`
 }
 
 // FromEvent gives one event of a call.
@@ -90,6 +93,8 @@ func FromEvent(callID string, e phone.Event) Event {
 	switch b := e.Body.(type) {
 	case phone.Progress:
 		w.Status = string(b.State)
+	case phone.OptedOut:
+		w.DoNotCallUntil = Time(b.Until)
 	case phone.Ended:
 		w.Status, w.Outcome, w.Record = string(phone.StatusEnded), string(b.Outcome), string(b.Record)
 	}

@@ -3,6 +3,7 @@ package switchboard
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,46 +55,63 @@ type Checked struct {
 	Provider  string
 	Simulated bool        // nobody's phone would ring
 	PerMin    phone.Money // zero if no price is known
+	Worst     phone.Money // of the whole call; likewise
 	Refusals  []guard.Refusal
 }
 
-// Check tells what a request to call would meet, and calls nobody. Errors: invalid (the provider), and those of the ledger.
-func (s *Switchboard) Check(ctx context.Context, who phone.Caller, written, provider string) (Checked, error) {
-	if provider != "" {
-		if _, err := s.named(provider); err != nil {
+// Check tells what a request to call would meet, and calls nobody. Of the request all but the number may be missing.
+// Errors: invalid (the provider), and those of the ledger.
+func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (Checked, error) {
+	if r.Provider != "" {
+		if _, err := s.named(r.Provider); err != nil {
 			return Checked{}, err
 		}
 	}
-	n, err := s.number(written, provider)
+	n, err := s.number(r.To, r.Provider)
 	if err != nil {
 		return Checked{Refusals: []guard.Refusal{refusal(err)}}, nil
 	}
 	c := Checked{Number: n, Type: guard.Type(n), Zones: guard.Zones(n)}
-	if len(c.Zones) > 0 {
-		if zone, err := time.LoadLocation(c.Zones[0]); err == nil {
-			c.Local = time.Now().In(zone)
-		}
-	}
-	p, err := s.route(n, provider)
+	c.Local = there(c.Zones)
+	p, err := s.route(n, r.Provider)
 	if err != nil {
 		c.Refusals = append(c.Refusals, refusal(err))
 		return c, nil
 	}
-	c.Provider, c.Simulated, c.PerMin = p.Name(), p.Spec().Simulated, p.Spec().PerMinute
 	if err := p.Check(phone.Order{To: n, Task: "x"}); err != nil {
 		c.Refusals = append(c.Refusals, refusal(err))
 	}
-	facts, err := s.Ledger.Facts(ctx, s.newCall("", who, p, phone.Order{To: n}))
+	w := s.wish(p, r, n)
+	o := r.Order
+	o.To, o.Task = n, strings.TrimSpace(r.Task)
+	call := s.newCall("", who, p, o, w.Longest)
+	facts, err := s.Ledger.Facts(ctx, call)
 	if err != nil {
 		return Checked{}, err
 	}
-	c.Refusals = append(c.Refusals, s.refusals(p, n, facts)...)
+	c.Provider, c.Simulated, c.PerMin, c.Worst = p.Name(), p.Spec().Simulated, call.PerMinute, call.Worst
+	if z := facts.Contact; z != nil && z.Zone != "" {
+		c.Zones, c.Local = []string{z.Zone}, there([]string{z.Zone})
+	}
+	c.Refusals = append(c.Refusals, s.guard.Judge(w, facts)...)
 	return c, nil
+}
+
+// there is the time in the first of zones; zero if none is known.
+func there(zones []string) time.Time {
+	if len(zones) == 0 {
+		return time.Time{}
+	}
+	zone, err := time.LoadLocation(zones[0])
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Now().In(zone)
 }
 
 // DryRun judges a request whole and places nothing. Errors: invalid, of what is not about the number, and those of the ledger.
 func (s *Switchboard) DryRun(ctx context.Context, who phone.Caller, r Request) (Checked, error) {
-	c, err := s.Check(ctx, who, r.To, r.Provider)
+	c, err := s.Check(ctx, who, r)
 	if err != nil || len(c.Refusals) > 0 {
 		return c, err
 	}

@@ -80,13 +80,11 @@ func (s *Switchboard) placeItem(ctx context.Context, who phone.Caller, b Batch, 
 	if q.Key != "" {
 		q.Key = fmt.Sprintf("%s#%s", q.Key, s.whom(b, r))
 	}
-	judge := s.judge
-	if time.Since(begun) > batchWithin { // who was called before is still found
-		judge = func(plan, phone.Facts) error {
-			return phone.Errorf(phone.Unavailable, "The batch took too long to reach this recipient, who was not called. Send the same batch again: it goes on here.")
-		}
+	var instead error
+	if time.Since(begun) > batchWithin {
+		instead = phone.Errorf(phone.Unavailable, "The batch took too long to reach this recipient, who was not called. Send the same batch again: it goes on here.")
 	}
-	if item.Placement, err = s.place(ctx, who, q, judge); err != nil {
+	if item.Placement, err = s.place(ctx, who, q, instead); err != nil {
 		item.Err = phone.AsError(err)
 	}
 	return item

@@ -27,6 +27,7 @@ func (s *Switchboard) follow(h ledger.Held) {
 		if h.HangupWanted {
 			s.follows.Go(func() { s.hangUp(ctx, p, h) })
 		}
+		s.follows.Go(func() { s.watchLength(ctx, p, h) })
 		if err := s.read(ctx, p, h); err != nil && ctx.Err() == nil {
 			s.Log.Warn().Err(err).Str("call", h.ID).Msg("stopped following")
 		}
@@ -63,6 +64,41 @@ func (s *Switchboard) hangUp(ctx context.Context, p *providers.Provider, h ledge
 		s.Log.Warn().Err(err).Str("call", h.ID).Msg("a call that was cancelled while it was dialed could not be hung up")
 		select {
 		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Beyond the length that a call may have: the service is given so long to end it itself, and a phone so long to ring.
+const (
+	lengthGrace = 30 * time.Second
+	ringing     = 3 * time.Minute
+)
+
+// watchLength hangs up a call that lasts longer than it may, and that its service has not ended.
+func (s *Switchboard) watchLength(ctx context.Context, p *providers.Provider, h ledger.Held) {
+	length := s.guard.Length(h.Order)
+	for {
+		now, err := s.Ledger.Call(ctx, h.Principal, h.ID)
+		if err == nil && !now.Status.Live() {
+			return
+		}
+		over, talking := h.CreatedAt.Add(ringing+length+lengthGrace), err == nil && !now.StartedAt.IsZero()
+		if talking {
+			over = now.StartedAt.Add(length + lengthGrace)
+		}
+		left := time.Until(over)
+		if left <= 0 && err == nil {
+			s.Log.Warn().Str("call", h.ID).Dur("longest", length).Bool("can_hang_up", p.CanHangup()).Msg("a call lasts longer than it may")
+			s.hangUp(ctx, p, h)
+			return
+		}
+		if !talking {
+			left = min(left, length+lengthGrace) // if they begin to talk now, it is over then
+		}
+		select {
+		case <-time.After(max(left, time.Second)):
 		case <-ctx.Done():
 			return
 		}

@@ -3,6 +3,7 @@ package switchboard
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type Request struct {
 	Provider string // empty: by the number
 	Order    phone.Order
 	Key      string // names the wish: the same key is the same call
+	CanAsk   bool   // the one who asks can put a question to a person
 	RepeatOf string // the call_id of an earlier call that is repeated on purpose
 }
 
@@ -26,6 +28,9 @@ type Request struct {
 type Placement struct {
 	Call     *phone.Call
 	Replayed bool // it is the call of an earlier, equal request
+
+	// Question is what a person is to be asked, where their yes is all that is missing: see Answer. It comes with an error.
+	Question *phone.Question
 }
 
 const (
@@ -42,6 +47,7 @@ type plan struct {
 	request  Request
 	order    phone.Order
 	provider *providers.Provider
+	wish     guard.Wish
 }
 
 // plan parses a request. Errors: invalid, refused, unsupported.
@@ -59,21 +65,34 @@ func (s *Switchboard) plan(r Request) (plan, error) {
 	if err := p.Check(o); err != nil {
 		return plan{}, err
 	}
-	return plan{r, o, p}, nil
-}
-
-// judge refuses what the guard refuses.
-func (s *Switchboard) judge(p plan, f phone.Facts) error {
-	if refusals := s.refusals(p.provider, p.order.To, f); len(refusals) > 0 {
-		return refusals[0].Err()
+	w := s.wish(p, r, n)
+	if asked := s.guard.Longest; asked > 0 && o.MaxDuration > asked && !s.spared(p) {
+		return plan{}, &phone.Error{
+			Code: phone.Invalid, Reason: "too_long",
+			Message: fmt.Sprintf("max_duration_seconds: the operator allows %d at most.", int(asked.Seconds())),
+		}
 	}
-	return nil
+	if p.Spec().MaxDuration && s.guard.Longest > 0 {
+		o.MaxDuration = w.Longest
+	}
+	return plan{r, o, p, w}, nil
 }
 
-// refusals are those of every rule that forbids to call a number through a provider.
-func (s *Switchboard) refusals(p *providers.Provider, n phone.Number, f phone.Facts) []guard.Refusal {
-	way := guard.Route{Provider: p.Spec().Title, Regions: p.Spec().Regions, Exempt: p.Spec().Simulated && !s.Rehearse}
-	return append(s.Policy.Number(n, way), s.Policy.Earlier(f, way)...)
+// wish is what the guard judges.
+func (s *Switchboard) wish(p *providers.Provider, r Request, to phone.Number) guard.Wish {
+	bounded := r.Order
+	if !p.Spec().MaxDuration {
+		bounded.MaxDuration = 0 // nobody but the callee ends such a call
+	}
+	return guard.Wish{
+		To: to, Provider: p.Name(), Title: p.Spec().Title, Regions: p.Spec().Regions, RingsNo: p.Spec().Simulated,
+		Longest: s.guard.Length(bounded), CanAsk: r.CanAsk,
+	}
+}
+
+// spared says whether calls through a provider are spared the rules that protect those whose phone would ring.
+func (s *Switchboard) spared(p *providers.Provider) bool {
+	return p.Spec().Simulated && !s.Policy.Rehearse
 }
 
 // Place calls somebody, at most once for one intent, and returns when the provider has acknowledged the call, or the same
@@ -82,25 +101,40 @@ func (s *Switchboard) refusals(p *providers.Provider, n phone.Number, f phone.Fa
 // Errors: those of parsing and judging, with which nothing happened; of the dial that surely failed, with the call_id; and
 // uncertain, with the call_id to ask about, whose answer to the same request stays the same until it is settled.
 func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (Placement, error) {
-	return s.place(ctx, who, r, s.judge)
+	return s.place(ctx, who, r, nil)
 }
 
-func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, judge func(plan, phone.Facts) error) (Placement, error) {
+// place places a call unless instead says that no new one is begun any more; one that was placed before is still found.
+func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, instead error) (Placement, error) {
 	p, err := s.plan(r)
 	if err != nil {
+		s.noteRefusal(ctx, who, err)
 		return Placement{}, err
 	}
 	intent, err := s.intent(ctx, who, p)
 	if err != nil {
 		return Placement{}, err
 	}
+	var refusals []guard.Refusal
+	var facts phone.Facts
 	done := s.work(intent.Call.ID)
-	held, replayed, err := s.Ledger.Reserve(ctx, intent, func(f phone.Facts) error { return judge(p, f) })
+	held, replayed, err := s.Ledger.Reserve(ctx, intent, func(f phone.Facts) error {
+		if instead != nil {
+			return instead
+		}
+		if facts, refusals = f, s.guard.Judge(p.wish, f); len(refusals) > 0 {
+			return refusals[0].Err()
+		}
+		return nil
+	})
 	if err != nil || replayed {
 		done()
 	}
 	if err != nil {
-		return Placement{}, err
+		if !s.spared(p.provider) {
+			s.noteRefusal(ctx, who, err)
+		}
+		return Placement{Question: s.question(ctx, p, intent.Call, refusals, facts)}, err
 	}
 	if !replayed && !s.begin(&s.dials, func() {
 		defer done()
@@ -113,6 +147,17 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, ju
 	}
 	call, err := s.await(ctx, who, held)
 	return Placement{Call: call, Replayed: replayed}, err
+}
+
+// noteRefusal remembers that somebody asked for whom outdial must not call: who does so again and again is misled, or
+// searches for what the guard lets through.
+func (s *Switchboard) noteRefusal(ctx context.Context, who phone.Caller, err error) {
+	switch phone.AsError(err).Reason {
+	case "do_not_call", "region_not_allowed", "number_type":
+		if err := s.Ledger.Refused(context.WithoutCancel(ctx), who.Principal, time.Now()); err != nil {
+			s.Fault("refused", err)
+		}
+	}
 }
 
 // intent names a wish: by the client's key, else by who calls whom through whom and why.
@@ -128,12 +173,12 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 		}
 	}
 	everything, err := json.Marshal([]any{
-		o.To.E164(), o.Task, p.provider.Name(), o.Language, o.Voice, o.AgentName, o.CallerName, o.MaxDuration, o.Options, r.RepeatOf,
+		o.To.E164(), o.Task, p.provider.Name(), o.Language, o.Voice, o.AgentName, o.CallerName, r.Order.MaxDuration, o.Options, r.RepeatOf,
 	})
 	if err != nil {
 		return ledger.Intent{}, phone.Errorf(phone.Invalid, "provider_options cannot be read.")
 	}
-	c := s.newCall(ledger.NewCallID(), who, p.provider, o)
+	c := s.newCall(ledger.NewCallID(), who, p.provider, o, p.wish.Longest)
 	in := ledger.Intent{Call: c, Key: r.Key, Params: s.Ledger.Digest(string(everything)), Window: sameIntent, RepeatOf: r.RepeatOf}
 	task := strings.Join(strings.Fields(strings.ToLower(o.Task)), " ")
 	in.Names = []string{s.Ledger.Digest(p.provider.Name(), o.To.E164(), task, r.RepeatOf)}
@@ -148,9 +193,11 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 	return in, nil
 }
 
-func (s *Switchboard) newCall(id string, who phone.Caller, p *providers.Provider, o phone.Order) *phone.Call {
+// newCall is a call as it would be placed, at its price.
+func (s *Switchboard) newCall(id string, who phone.Caller, p *providers.Provider, o phone.Order, longest time.Duration) *phone.Call {
 	c := phone.Begin(id, who.Principal, p.Name(), p.Account(), o, time.Now().UTC())
 	c.Simulated = p.Spec().Simulated
+	c.PerMinute, c.Worst = s.guard.Price(p.Name(), longest)
 	return c
 }
 

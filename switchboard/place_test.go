@@ -91,6 +91,7 @@ func TestWhatAKeyStandsFor(t *testing.T) {
 	params := func(change func(*phone.Order)) string {
 		q := p
 		change(&q.order)
+		q.request.Order = q.order
 		in, err := b.intent(t.Context(), me(), q)
 		if err != nil {
 			t.Fatal(err)

@@ -60,7 +60,7 @@ func TestCheckAgreesWithPlace(t *testing.T) {
 		"+19005550123": "number_type", "+8613800138000": "region_not_allowed", "+14165550123": "region_not_allowed", "+18765550123": "region_not_allowed",
 		"+12025550143": "", "2025550144": "",
 	} {
-		c, err := b.Check(t.Context(), me(), to, "")
+		c, err := b.Check(t.Context(), me(), Request{To: to})
 		if err != nil {
 			t.Fatal(err)
 		}

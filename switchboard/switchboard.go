@@ -25,14 +25,14 @@ type Options struct {
 	Default   string                // the provider where none is named; empty: by the number's region
 	Region    string                // of national numbers, ISO 3166-1 alpha-2; empty: none
 	Policy    guard.Policy
-	Rehearse  bool // the simulator keeps all rules, not only those on form and type
 	Log       zerolog.Logger
 }
 
 // Switchboard places, follows and answers for calls.
 type Switchboard struct {
 	Options
-	desk *follow.Desk
+	guard *guard.Guard
+	desk  *follow.Desk
 
 	life    context.Context // of what goes on without anybody asking: dials, following
 	end     context.CancelFunc
@@ -46,7 +46,7 @@ type Switchboard struct {
 
 // New makes a switchboard. Close ends it.
 func New(o Options) *Switchboard {
-	s := &Switchboard{Options: o, desk: follow.NewDesk(), working: map[string]int{}}
+	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }

@@ -285,7 +285,7 @@ func TestAnUncertainDialBlocksItsNumber(t *testing.T) {
 			if e == nil || e.Code != phone.Refused || e.Reason != "too_soon" || e.CallID != id || e.CallStarted() != phone.StartedNo || e.RetryAt.Sub(began).Round(time.Second) != 30*time.Minute {
 				t.Errorf("after %v: %+v", at, e)
 			}
-			checked, err := b.Check(t.Context(), me(), "+8613800138000", "")
+			checked, err := b.Check(t.Context(), me(), Request{To: "+8613800138000"})
 			if err != nil || len(checked.Refusals) != 1 || checked.Refusals[0].Code != "too_soon" || !checked.Refusals[0].AllowedAt.Equal(e.RetryAt) {
 				t.Errorf("after %v the check says %+v, %v", at, checked.Refusals, err)
 			}

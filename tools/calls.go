@@ -78,7 +78,7 @@ func (b toolbox) listCalls(ctx context.Context, r request[schema.ListCalls]) (re
 	for _, c := range calls {
 		w.Calls = append(w.Calls, schema.FromCall(c))
 	}
-	return result{w, callsText(w)}, nil
+	return result{structured: w, text: callsText(w)}, nil
 }
 
 func (b toolbox) addCancelCall(s *mcpserver.MCPServer) {

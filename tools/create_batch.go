@@ -22,16 +22,43 @@ func (b toolbox) createBatch(ctx context.Context, r request[schema.CreateBatch])
 	if err != nil {
 		return result{}, err
 	}
+	q.CanAsk = r.peer.CanAsk(ctx)
 	batch := switchboard.Batch{Request: q}
 	for _, one := range r.args.Recipients {
 		batch.Recipients = append(batch.Recipients, switchboard.Recipient{To: one.To, Variables: one.Variables})
 	}
 	id, items, err := b.board.PlaceBatch(ctx, r.who, batch)
+	if asked := questions(items); err == nil && len(asked) > 0 && q.CanAsk {
+		ask, aerr := b.confirm(ctx, r.client, asked)
+		switch {
+		case ask != nil:
+			return result{ask: ask}, nil
+		case aerr == nil:
+			id, items, err = b.board.PlaceBatch(ctx, r.who, batch)
+		default:
+			for i := range items {
+				if items[i].Placement.Question != nil {
+					items[i].Err = phone.AsError(aerr)
+				}
+			}
+		}
+	}
 	if err != nil {
 		return result{}, err
 	}
 	w := BatchOf(id, items, r.args.Task)
-	return result{w, batchText(w)}, nil
+	return result{structured: w, text: batchText(w)}, nil
+}
+
+// questions are those that a person is to be asked before the rest of a batch is called.
+func questions(items []switchboard.BatchItem) []phone.Question {
+	var all []phone.Question
+	for _, i := range items {
+		if i.Placement.Question != nil {
+			all = append(all, *i.Placement.Question)
+		}
+	}
+	return all
 }
 
 // BatchOf is a batch as clients see it.

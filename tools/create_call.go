@@ -25,18 +25,26 @@ func (b toolbox) createCall(ctx context.Context, r request[schema.CreateCall]) (
 	if err != nil {
 		return result{}, err
 	}
-	q.To = r.args.To
+	began := time.Now()
+	q.To, q.CanAsk = r.args.To, r.peer.CanAsk(ctx)
 	if r.args.DryRun {
 		return b.dryRun(ctx, r.who, q)
 	}
 	placed, err := b.board.Place(ctx, r.who, q)
+	if placed.Question != nil && q.CanAsk {
+		ask, aerr := b.confirm(ctx, r.client, []phone.Question{*placed.Question})
+		if aerr != nil || ask != nil {
+			return result{ask: ask}, aerr
+		}
+		placed, err = b.board.Place(ctx, r.who, q)
+	}
 	if err != nil {
 		return result{}, err
 	}
 	call := placed.Call
-	if r.args.WaitSeconds > 0 {
+	if within := min(waitFor(r.args.WaitSeconds), granted-time.Since(began)); within > 0 {
 		// A wait that fails is no failed call: the answer is then the call as it was placed.
-		if now, err := b.follow(ctx, r.client, follows{id: call.ID}, waitFor(r.args.WaitSeconds)); err == nil {
+		if now, err := b.follow(ctx, r.client, follows{id: call.ID}, within); err == nil {
 			call = now
 		}
 	}

@@ -44,6 +44,8 @@ type client struct {
 type result struct {
 	structured any
 	text       string
+
+	ask *mcp.CallToolResult // in place of all: what the client has to ask a person before it sends the request again
 }
 
 // define adds a tool. It panics if a schema cannot be made: at the start, not when a model calls.
@@ -75,6 +77,9 @@ func define[In, Out any](b toolbox, s *mcpserver.MCPServer, t tool, handle func(
 		res, err := handle(ctx, r)
 		if err != nil {
 			return b.failure(t, err), nil
+		}
+		if res.ask != nil {
+			return res.ask, nil
 		}
 		return &mcp.CallToolResult{
 			Content: []mcp.Content{mcp.NewTextContent(res.text)}, StructuredContent: res.structured,

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	mcpserver "github.com/mark3labs/mcp-go/server"
+	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/schema"
 	"github.com/outdial/outdial/switchboard"
 )
@@ -18,7 +19,7 @@ func (b toolbox) addCheckBalance(s *mcpserver.MCPServer) {
 			return result{}, err
 		}
 		w := BalancesOf(all)
-		return result{w, balancesText(w)}, nil
+		return result{structured: w, text: balancesText(w)}, nil
 	})
 }
 
@@ -47,12 +48,12 @@ func (b toolbox) addCheckNumber(s *mcpserver.MCPServer) {
 		name: "check_number", title: "Check a number", reads: true, repeats: true,
 		description: "Tells what is known of a number and whether create_call would call it now, with every rule that would refuse. Calls nobody.",
 	}, func(ctx context.Context, r request[schema.CheckNumber]) (result, error) {
-		c, err := b.board.Check(ctx, r.who, r.args.To, r.args.Provider)
+		c, err := b.board.Check(ctx, r.who, switchboard.Request{To: r.args.To, Provider: r.args.Provider, CanAsk: r.peer.CanAsk(ctx)})
 		if err != nil {
 			return result{}, err
 		}
 		w := CheckedOf(c)
-		return result{w, numberText(w)}, nil
+		return result{structured: w, text: numberText(w)}, nil
 	})
 }
 
@@ -65,13 +66,18 @@ func CheckedOf(c switchboard.Checked) schema.Number {
 	if !c.Local.IsZero() {
 		w.LocalTime = c.Local.Format("2006-01-02T15:04:05Z07:00")
 	}
-	if c.PerMin.Currency() != "" {
-		w.EstimatedPerMinute = &schema.Cost{Amount: c.PerMin.Amount(), Currency: c.PerMin.Currency(), Estimated: true}
-	}
+	w.EstimatedPerMinute, w.WorstCaseCost = estimated(c.PerMin), estimated(c.Worst)
 	for _, r := range c.Refusals {
 		w.Refusals = append(w.Refusals, schema.Refusal{Code: r.Code, Message: r.Message, AllowedAt: schema.Time(r.AllowedAt)})
 	}
 	return w
+}
+
+func estimated(m phone.Money) *schema.Cost {
+	if m.Currency() == "" {
+		return nil
+	}
+	return schema.FromCost(&phone.Cost{Money: m, Estimated: true})
 }
 
 func (b toolbox) addListProviders(s *mcpserver.MCPServer) {
@@ -80,7 +86,7 @@ func (b toolbox) addListProviders(s *mcpserver.MCPServer) {
 		description: "Lists the telephone services: where each calls, what it can do, its voices and its own options.",
 	}, func(ctx context.Context, _ request[schema.ListProviders]) (result, error) {
 		w := ServicesOf(b.board.Services(ctx))
-		return result{w, providersText(w)}, nil
+		return result{structured: w, text: providersText(w)}, nil
 	})
 }
 

@@ -21,7 +21,7 @@ func Server(board *switchboard.Switchboard, version string) *mcpserver.MCPServer
 	s := mcpserver.NewMCPServer("outdial", version,
 		mcpserver.WithTitle("outdial"), mcpserver.WithInstructions(instructions),
 		mcpserver.WithToolCapabilities(false), mcpserver.WithRecovery())
-	b := toolbox{board}
+	b := toolbox{board: board, asking: newAsking()}
 	b.addCreateCall(s)
 	b.addCreateBatch(s)
 	b.addGetCall(s)
@@ -34,10 +34,14 @@ func Server(board *switchboard.Switchboard, version string) *mcpserver.MCPServer
 	return s
 }
 
-type toolbox struct{ board *switchboard.Switchboard }
+type toolbox struct {
+	board  *switchboard.Switchboard
+	asking *asking
+}
 
 const (
 	longestWait = 45 * time.Second      // clients cut a tool call at about 60 s
+	granted     = 55 * time.Second      // to a question, a dial and the wait after it together
 	settle      = 20 * time.Millisecond // between the last progress and the result: clients drop progress that comes in one read with it
 )
 
@@ -90,13 +94,15 @@ func progress(e phone.Event) peer.Progress {
 	case phone.Progress:
 		p.Message = "status: " + string(body.State)
 	case phone.Fragment:
-		p.Message = string(body.Role) + ": " + harmless(body.Text)
+		p.Message = string(body.Role) + ": " + Harmless(body.Text)
 	case phone.Withdrawn:
 		p.Message = fmt.Sprintf("withdrawn: turn %d", body.Turn)
+	case phone.OptedOut:
+		p.Message = "the person called asked not to be called again"
 	case phone.Ended:
 		p.Message = fmt.Sprintf("status: ended (%s)", body.Outcome)
 	}
 	return p
 }
 
-func callResult(c schema.Call) result { return result{c, callText(c)} }
+func callResult(c schema.Call) result { return result{structured: c, text: callText(c)} }

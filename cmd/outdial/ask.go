@@ -157,7 +157,7 @@ func (p *program) check() *cobra.Command {
 		Short: "Say what is known of a number and whether it may be called; calls nobody",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
-			checked, err := o.board.Check(ctx, phone.Local(), args[0], p.chosen())
+			checked, err := o.board.Check(ctx, phone.Local(), switchboard.Request{To: args[0], Provider: p.chosen()})
 			if err != nil {
 				return err
 			}
@@ -197,7 +197,11 @@ func (p *program) numberLines(n schema.Number) {
 		fmt.Fprintln(p.out)
 	}
 	for _, r := range n.Refusals {
-		fmt.Fprintf(p.out, "may not be called: %s (%s)\n", r.Message, r.Code)
+		when := ""
+		if at, err := time.Parse(time.RFC3339, r.AllowedAt); err == nil {
+			when = ", until " + at.Local().Format("2 Jan 15:04")
+		}
+		fmt.Fprintf(p.out, "may not be called: %s (%s)%s\n", plain(r.Message), r.Code, when)
 	}
 }
 

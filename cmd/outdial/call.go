@@ -179,9 +179,9 @@ func (p *program) tellBatch(w schema.Batch, items []switchboard.BatchItem) {
 	for _, i := range items {
 		switch {
 		case i.Err != nil && i.Err.CallStarted() == phone.StartedUnknown:
-			fmt.Fprintf(p.out, "%s  %s: perhaps called: %s (%s)\n", i.Err.CallID, i.Recipient.To, i.Err.Message, i.Err.Code)
+			fmt.Fprintf(p.out, "%s  %s: perhaps called: %s (%s)\n", i.Err.CallID, plain(i.Recipient.To), plain(i.Err.Message), i.Err.Code)
 		case i.Err != nil:
-			fmt.Fprintf(p.out, "%s: not called: %s (%s)\n", i.Recipient.To, i.Err.Message, i.Err.Code)
+			fmt.Fprintf(p.out, "%s: not called: %s (%s)\n", plain(i.Recipient.To), plain(i.Err.Message), i.Err.Code)
 		default:
 			if i.Placement.Replayed {
 				fmt.Fprint(p.out, "not called again: ")

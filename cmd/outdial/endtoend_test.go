@@ -85,8 +85,18 @@ func counting(t *testing.T, x float64) (base string, dials *atomic.Int32) {
 	return s.URL, dials
 }
 
+// openGuard is a policy without limits, for tests of something else: they place many calls, at any hour.
+func openGuard() []string {
+	return []string{
+		"OUTDIAL_CALLING_HOURS=00:00-24:00", "OUTDIAL_NUMBER_GAP=0", "OUTDIAL_CALLS_PER_NUMBER=0", "OUTDIAL_CALLS_PER_HOUR=0",
+		"OUTDIAL_CALLS_PER_DAY=0", "OUTDIAL_NEW_NUMBERS_PER_DAY=0", "OUTDIAL_CONCURRENT_CALLS=0", "OUTDIAL_BUDGET_CALL=0",
+		"OUTDIAL_BUDGET_DAY=0", "OUTDIAL_BUDGET_MONTH=0", "OUTDIAL_PAUSE_AFTER_FAILURES=0", "OUTDIAL_PAUSE_AFTER_REFUSALS=0",
+		"OUTDIAL_CONFIRM=never",
+	}
+}
+
 func withStepOne(base string, more ...string) []string {
-	return append([]string{"STEPONEAI_API_KEY=sk_any", "STEPONEAI_API_BASE=" + base, "STEPONEAI_LOOKUP_DELAY=100ms", "STEPONEAI_LOOKUP_TRIES=50"}, more...)
+	return append(append(openGuard(), "STEPONEAI_API_KEY=sk_any", "STEPONEAI_API_BASE="+base, "STEPONEAI_LOOKUP_DELAY=100ms", "STEPONEAI_LOOKUP_TRIES=50"), more...)
 }
 
 // A client that sends one request thirty times at once gets one call: one dial, one name.

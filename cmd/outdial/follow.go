@@ -42,6 +42,9 @@ func (p *program) hear(ctx context.Context, board *switchboard.Switchboard, id s
 			turns.hear(b)
 		case phone.Withdrawn:
 			turns.withdraw(b)
+		case phone.OptedOut:
+			turns.flush()
+			l.print("— they ask not to be called again: outdial calls them no more until " + b.Until.Local().Format("2 January 2006"))
 		}
 	})
 	turns.flush()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ import (
 type parts struct {
 	specs []providers.Spec // the adapters, in the order in which a number looks for one
 	lease time.Duration    // how long a killed process keeps its calls; 0: the ledger's own time
+
+	terminal func() (io.ReadWriteCloser, error) // where a person is asked; nil: the controlling terminal
 }
 
 // opened is the program put together.
@@ -140,25 +143,13 @@ func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledge
 func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.Options, error) {
 	o := switchboard.Options{
 		Default: valueOf(values, "", "provider"), Region: strings.ToUpper(valueOf(values, "", "region")), Log: log,
-		Policy: guard.Policy{Regions: list(strings.ToUpper(valueOf(values, "", "regions")))},
 	}
-	switch valueOf(values, "", "simulator_guard") {
-	case "form":
-	case "full":
-		o.Rehearse = true
-	default:
-		return o, wrong(values, "simulator_guard", "it must be form or full.")
+	var err error
+	if o.Policy, err = p.policyOf(values); err != nil {
+		return o, err
 	}
 	if r := o.Region; r != "" && !guard.IsRegion(r) {
 		return o, wrong(values, "region", "%q is not a region such as CN or US.", r)
-	}
-	if v := setting(values, "", "regions"); v.From != "" && len(o.Policy.Regions) == 0 {
-		return o, wrong(values, "regions", "it names no region; leave it out to allow all that the provider covers, or set OUTDIAL_PROVIDER to simulator to call nobody.")
-	}
-	for _, r := range o.Policy.Regions {
-		if !guard.IsRegion(r) {
-			return o, wrong(values, "regions", "%q is not a region such as CN or US.", r)
-		}
 	}
 	if o.Default != "" && !slices.ContainsFunc(p.specs, func(s providers.Spec) bool { return s.Name == o.Default }) {
 		return o, wrong(values, "provider", "there is no provider %q. There are: %s.", o.Default, strings.Join(names(p.specs), ", "))
@@ -176,6 +167,25 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 		o.Providers = append(o.Providers, providers.New(spec, d, providers.Options{Account: account(values, spec), Log: log}))
 	}
 	return o, nil
+}
+
+// policyOf reads the guard's settings. Errors: invalid, naming the setting as it was set.
+func (p *program) policyOf(values []value) (guard.Policy, error) {
+	for _, s := range guard.Settings() {
+		if v := setting(values, "", s.Name); v.From != "" && v.Value == "" {
+			return guard.Policy{}, wrong(values, s.Name, "it is empty; leave it out for its default.")
+		}
+	}
+	policy, name, err := guard.ReadPolicy(func(name string) string { return valueOf(values, "", name) })
+	if err != nil {
+		return policy, wrong(values, name, "%s", phone.AsError(err).Message)
+	}
+	for of := range policy.Rates {
+		if !slices.Contains(names(p.specs), of) {
+			return policy, wrong(values, "rates", "there is no provider %q. There are: %s.", of, strings.Join(names(p.specs), ", "))
+		}
+	}
+	return policy, nil
 }
 
 func names(specs []providers.Spec) []string {
@@ -210,8 +220,4 @@ func account(values []value, spec providers.Spec) string {
 		}
 	}
 	return spec.Name + ":" + hex.EncodeToString(h.Sum(nil)[:6])
-}
-
-func list(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }

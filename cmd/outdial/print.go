@@ -1,48 +1,65 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/schema"
+	"github.com/outdial/outdial/tools"
 	"golang.org/x/term"
 )
 
 func (p *program) printJSON(v any) error {
-	e := json.NewEncoder(p.out)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.out.Write(escaped(b.Bytes()))
+	return err
 }
 
 // printLineJSON prints JSON on one line, for those who read line by line.
 func (p *program) printLineJSON(v any) {
 	line, err := json.Marshal(v)
 	if err == nil {
-		fmt.Fprintf(p.out, "%s\n", line)
+		fmt.Fprintf(p.out, "%s\n", escaped(line))
 	}
+}
+
+// escaped is the same JSON without what a terminal may act on and JSON lets stand: DEL, the C1 controls, and what hides
+// text or turns it about. All of these stand in strings alone.
+func escaped(raw []byte) []byte {
+	b := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		if r < 0x7f || !unicode.In(r, unicode.Cc, unicode.Cf) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
 }
 
 func errorJSON(e *phone.Error) map[string]schema.Error {
 	return map[string]schema.Error{"error": schema.FromError(e)}
 }
 
-// plain keeps words of others on their line and their control characters off the terminal.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
+// plain keeps words of others on their line and whatever a terminal may act on away from it.
+func plain(s string) string { return tools.Harmless(s) }
 
 // spoken is a turn as a line: the agent's and the callee's mark, then the words.
 func spoken(role phone.Role, text string) string {
@@ -83,8 +100,11 @@ func standing(c *phone.Call) string {
 	if c.Record != phone.Complete {
 		s += ", record " + string(c.Record)
 	}
+	if !c.OptedOut.IsZero() {
+		s += ", asked not to be called again"
+	}
 	if c.Failure != nil {
-		s += ": " + c.Failure.Message
+		s += ": " + plain(c.Failure.Message)
 	}
 	return s
 }

@@ -72,7 +72,9 @@ func pamelaService(x float64, plays scripted) service {
 	const calls = "/api/b2b/v1/calls"
 	return service{
 		Handler: pamela.New(pamela.Options{Speed: x, Script: plays}), path: calls, lists: true,
-		env: func(base string) []string { return []string{"PAMELA_API_KEY=pk_live_any", "PAMELA_API_BASE=" + base} },
+		env: func(base string) []string {
+			return append(openGuard(), "PAMELA_API_KEY=pk_live_any", "PAMELA_API_BASE="+base)
+		},
 		number: func(n int) string { // of those for fiction, in each area again
 			areas := []string{"201", "202", "203", "205", "206", "207", "208", "209", "210", "212", "213", "214", "215", "216", "217", "218", "219"}
 			return fmt.Sprintf("+1%s55501%02d", areas[n/90], 10+n%90)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/pelletier/go-toml/v2"
@@ -37,17 +38,19 @@ func settingsFrom(specs []providers.Spec, env []string) *settings {
 	return s
 }
 
-// general are the settings that belong to no provider. Guard settings keep the names that docs/policy gives them.
+// general are the settings that belong to no provider, the guard's last.
 func general() []providers.Setting {
-	return []providers.Setting{
+	all := []providers.Setting{
 		{Name: "database", Env: "OUTDIAL_DATABASE", Help: "where calls are kept: sqlite: and a path"},
 		{Name: "provider", Env: "OUTDIAL_PROVIDER", Help: "the provider where none is named; by default the configured one that covers the number"},
 		{Name: "region", Env: "OUTDIAL_REGION", Help: "whose national numbers are meant, such as CN or US; by default only E.164 numbers are taken"},
-		{Name: "regions", Env: "OUTDIAL_REGIONS", Help: "the only regions that may be called, such as CN,US,CA; by default all that the provider covers"},
-		{Name: "simulator_guard", Env: "OUTDIAL_SIMULATOR_GUARD", Default: "form", Help: "form: the simulator keeps only the rules on a number's form and type; full: all of them"},
 		{Name: "addr", Env: "OUTDIAL_ADDR", Default: "127.0.0.1:8757", Help: "where outdial http listens; loopback only"},
 		{Name: "log_level", Env: "OUTDIAL_LOG_LEVEL", Default: "warn", Help: "what goes to stderr: debug, info, warn or error"},
 	}
+	for _, s := range guard.Settings() {
+		all = append(all, providers.Setting{Name: s.Name, Env: s.Env(), Default: s.Default, Help: s.Help})
+	}
+	return all
 }
 
 // value is one setting as it stands.

@@ -42,7 +42,7 @@ func TestWire(t *testing.T) {
 					said := make(chan string, 1)
 					t.Run(way, func(t *testing.T) {
 						t.Parallel()
-						said <- c.hold(t, way, strings.Fields(env.Replace(c.section("env"))))
+						said <- c.hold(t, way, append(openGuard(), strings.Fields(env.Replace(c.section("env")))...))
 					})
 					t.Cleanup(func() {
 						if len(said) > 0 {

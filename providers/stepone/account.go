@@ -63,9 +63,10 @@ func readVersion(v any) string {
 	return ""
 }
 
+// isVersion takes nothing that could be a telephone number: it stands in what a model reads.
 func isVersion(s string) bool {
 	return len(s) <= 20 && strings.Count(s, ".") >= 1 && strings.Count(s, ".") <= 3 &&
-		!slices.ContainsFunc(strings.Split(s, "."), func(n string) bool { return n == "" || strings.Trim(n, "0123456789") != "" })
+		!slices.ContainsFunc(strings.Split(s, "."), func(n string) bool { return n == "" || len(n) > 3 || strings.Trim(n, "0123456789") != "" })
 }
 
 // The bounds of a list of voices or models.

@@ -1,0 +1,193 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// SaveContact adds a contact, or replaces the one of the same number.
+func (l *Ledger) SaveContact(ctx context.Context, c phone.Contact) error {
+	return l.do(ctx, "contacts", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO contacts (number, name, zone, hours, consent, added_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (number) DO UPDATE SET name = excluded.name, zone = excluded.zone, hours = excluded.hours, consent = excluded.consent,
+				added_at = excluded.added_at`,
+			c.Number.E164(), c.Name, c.Zone, c.Window.String(), c.Consent, micros(c.AddedAt))
+		return err
+	})
+}
+
+// DropContact removes a contact. Errors: not_found.
+func (l *Ledger) DropContact(ctx context.Context, n phone.Number) error {
+	return l.drop(ctx, "contacts", `DELETE FROM contacts WHERE number = ?`, n.E164())
+}
+
+func (l *Ledger) drop(ctx context.Context, op, statement string, args ...any) error {
+	return l.do(ctx, op, func(tx *sql.Tx) error {
+		r, err := tx.Exec(statement, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return phone.Errorf(phone.NotFound, "This number is not on the list.")
+	})
+}
+
+const contactColumns = `number, name, zone, hours, consent, added_at`
+
+// Contacts gives all contacts by name.
+func (l *Ledger) Contacts(ctx context.Context) ([]phone.Contact, error) {
+	all, err := contacts(ctx, l.read, `ORDER BY name, number`)
+	return all, failed("contacts", err)
+}
+
+func contact(ctx context.Context, q querier, number string) (*phone.Contact, error) {
+	all, err := contacts(ctx, q, `WHERE number = ?`, number)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+func contacts(ctx context.Context, q querier, which string, args ...any) ([]phone.Contact, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+contactColumns+` FROM contacts `+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []phone.Contact
+	for rows.Next() {
+		var c phone.Contact
+		var number, hours string
+		var added int64
+		if err := rows.Scan(&number, &c.Name, &c.Zone, &hours, &c.Consent, &added); err != nil {
+			return nil, err
+		}
+		if c.Number, err = phone.RestoreNumber(number); err != nil {
+			return nil, err
+		}
+		if hours != "" {
+			if c.Window, err = phone.ParseWindow(hours); err != nil {
+				return nil, err
+			}
+		}
+		c.AddedAt = moment(added)
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+// DoNotCall adds an entry of the operator's to the do-not-call list, or replaces it. It holds for rehearsals too.
+func (l *Ledger) DoNotCall(ctx context.Context, b phone.Block) error {
+	return l.do(ctx, "dnc", func(tx *sql.Tx) error {
+		for simulated := range 2 {
+			if err := insertBlock(tx, b, simulated); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insertBlock(tx *sql.Tx, b phone.Block, simulated int) error {
+	_, err := tx.Exec(`INSERT INTO do_not_call (number, simulated, until, call_id, note, added_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (number, simulated, call_id) DO UPDATE SET until = excluded.until, note = excluded.note, added_at = excluded.added_at`,
+		b.Number.E164(), simulated, micros(b.Until), b.CallID, b.Note, micros(b.AddedAt))
+	return err
+}
+
+// MayCall removes every entry of a number from the do-not-call list. Errors: not_found.
+func (l *Ledger) MayCall(ctx context.Context, n phone.Number) error {
+	return l.drop(ctx, "dnc", `DELETE FROM do_not_call WHERE number = ?`, n.E164())
+}
+
+// Blocks gives the do-not-call list as it holds at a moment, the newest entry first.
+func (l *Ledger) Blocks(ctx context.Context, now time.Time) ([]phone.Block, error) {
+	all, err := blocks(ctx, l.read, `WHERE (until = 0 OR until > ?) AND (simulated = 0 OR call_id <> '') ORDER BY added_at DESC, number`, micros(now))
+	return all, failed("dnc", err)
+}
+
+// blocked gives the entry that forbids a number for longest.
+func blocked(ctx context.Context, q querier, number string, simulated int, now time.Time) (*phone.Block, error) {
+	all, err := blocks(ctx, q, `WHERE number = ? AND simulated = ? AND (until = 0 OR until > ?) ORDER BY until = 0 DESC, until DESC`,
+		number, simulated, micros(now))
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+func blocks(ctx context.Context, q querier, which string, args ...any) ([]phone.Block, error) {
+	rows, err := q.QueryContext(ctx, `SELECT number, simulated, until, call_id, note, added_at FROM do_not_call `+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []phone.Block
+	for rows.Next() {
+		var b phone.Block
+		var number string
+		var until, added int64
+		if err := rows.Scan(&number, &b.RingsNo, &until, &b.CallID, &b.Note, &added); err != nil {
+			return nil, err
+		}
+		if b.Number, err = phone.RestoreNumber(number); err != nil {
+			return nil, err
+		}
+		b.Until, b.AddedAt, b.RingsNo = moment(until), moment(added), b.RingsNo && b.CallID != ""
+		all = append(all, b)
+	}
+	return all, rows.Err()
+}
+
+// heed records what an event means for other calls: whom not to call, and which numbers were heard.
+func heed(tx *sql.Tx, c *phone.Call, e phone.Event) error {
+	switch b := e.Body.(type) {
+	case phone.OptedOut:
+		return insertBlock(tx, phone.Block{Number: c.Order.To, Until: b.Until, CallID: c.ID, AddedAt: e.At}, flag(c.Simulated))
+	case phone.Fragment:
+		return hear(tx, c, e.At, b.Text)
+	case phone.Ended:
+		return hear(tx, c, e.At, b.Summary)
+	}
+	return nil
+}
+
+// hear notes the digits that were spoken, or that a summary tells.
+func hear(tx *sql.Tx, c *phone.Call, at time.Time, text string) error {
+	said := phone.Spoken(text)
+	if len(said) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(`DELETE FROM heard WHERE at < ?`, micros(at.Add(-aDay))); err != nil {
+		return err
+	}
+	for _, digits := range said {
+		if _, err := tx.Exec(`INSERT INTO heard (call_id, digits, simulated, at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (call_id, digits) DO UPDATE SET at = excluded.at`, c.ID, digits, flag(c.Simulated), micros(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heard says whether the number of a call was spoken on another line in the last day: whole, with whatever was said around
+// it, or its last digits alone, as people leave out what is the same for all of a place. That a line's own number is said
+// on it proves nothing.
+func heard(ctx context.Context, q querier, c *phone.Call) (bool, error) {
+	to := c.Order.To
+	var id string
+	err := q.QueryRowContext(ctx, `SELECT h.call_id FROM heard h WHERE h.at > ? AND h.simulated = ?
+		AND (instr(h.digits, ?) > 0 OR h.digits = substr(?, -length(h.digits)))
+		AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.id = h.call_id AND c.number = ?) LIMIT 1`,
+		micros(c.CreatedAt.Add(-aDay)), flag(c.Simulated), to.National(), to.E164(), to.E164()).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
