@@ -87,7 +87,7 @@ func (p *program) command() *cobra.Command {
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print the same JSON as the tools")
 	for _, make := range []func() *cobra.Command{
 		p.demo, p.stdio, p.http, p.call, p.info, p.stream, p.list, p.cancel, p.resolve, p.batch, p.balance, p.check, p.providers,
-		p.doctor, p.sandbox, p.version,
+		p.approve, p.contacts, p.dnc, p.policy, p.doctor, p.sandbox, p.version,
 	} {
 		c := make()
 		if c.Args == nil {
@@ -179,9 +179,9 @@ func (p *program) failed(err error) {
 	if p.json {
 		p.printLineJSON(errorJSON(e))
 	}
-	fmt.Fprintf(p.errs, "outdial: %s\n", e.Message)
+	fmt.Fprintf(p.errs, "outdial: %s\n", plain(e.Message))
 	if e.Code == phone.Internal && e.Err != nil {
-		fmt.Fprintf(p.errs, "  cause: %v\n", e.Err)
+		fmt.Fprintf(p.errs, "  cause: %s\n", plain(e.Err.Error()))
 	}
 	fmt.Fprintf(p.errs, "  code %s", e.Code)
 	if e.Reason != "" {
