@@ -25,6 +25,7 @@ type Wish struct {
 	Regions  []string      // that it covers, ISO 3166-1 alpha-2; empty: all
 	RingsNo  bool          // it rings nobody: only the rules on the number's form and type hold, unless they are rehearsed
 	Longest  time.Duration // that the call may last
+	Skew     time.Duration // how far this machine's clock is ahead of the provider's; 0 if that is not known
 	CanAsk   bool          // the one who asks can put a question to a person
 
 	parsed *phonenumbers.PhoneNumber // To, for the rules

@@ -147,6 +147,10 @@ func cases() map[string]judged {
 		"switched off, nobody rings":   {facts: func(f *phone.Facts) { f.Off = "x" }, wish: func(w *Wish) { w.RingsNo = true }},
 		"switched off, in a rehearsal": {policy: func(p *Policy) { p.Off, p.Rehearse = true, true }, wish: func(w *Wish) { w.RingsNo = true }, code: "dialing_disabled"},
 
+		"the clock goes five minutes wrong": {wish: func(w *Wish) { w.Skew = 5 * time.Minute }},
+		"the clock is behind":               {wish: func(w *Wish) { w.Skew = -5*time.Minute - time.Second }, code: "clock_wrong"},
+		"the clock is ahead":                {wish: func(w *Wish) { w.Skew = 10 * time.Minute }, code: "clock_wrong"},
+
 		"on the list for good":  {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }, code: "do_not_call"},
 		"on the list for a day": {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{CallID: "c"} }, code: "do_not_call"},
 		"on the list and known": {facts: both(contact, func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }), code: "do_not_call"},

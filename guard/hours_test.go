@@ -188,7 +188,7 @@ func TestUnknownZone(t *testing.T) {
 	p := byDefault(t)
 	w, f := wanted(t), facts()
 	w.To, w.Regions = number(t, "+881612345678"), nil
-	if r := New(p).Judge(w, f); !slices.Equal(codes(r), []string{"quiet_hours"}) || !r[0].AllowedAt.IsZero() {
+	if r := New(p).Judge(w, f); !slices.Equal(codes(r), []string{"region_not_allowed", "quiet_hours"}) || !r[1].AllowedAt.IsZero() {
 		t.Errorf("a number of no zone: %+v", r)
 	}
 	for _, zone := range []string{"Mars/Olympus", "Local", "../etc/passwd"} {

@@ -14,6 +14,16 @@ func (g *Guard) disabled(_ Wish, f phone.Facts) *Refusal {
 	return nil
 }
 
+// clockMayDiffer is how far this machine's clock may be from the provider's.
+const clockMayDiffer = 5 * time.Minute
+
+func (g *Guard) clock(w Wish, _ phone.Facts) *Refusal {
+	if w.Skew.Abs() <= clockMayDiffer {
+		return nil
+	}
+	return refuse("The clock of the machine that outdial runs on differs from %s's by %s, so nobody knows whether people may be called now. The operator has to set it.", w.Title, w.Skew.Abs().Round(time.Minute))
+}
+
 func (g *Guard) doNotCall(_ Wish, f phone.Facts) *Refusal {
 	switch b := f.DoNotCall; {
 	case b == nil:

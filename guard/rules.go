@@ -4,7 +4,7 @@ import "github.com/outdial/outdial/phone"
 
 // Rule is one row of the guard's table.
 type Rule struct {
-	Number   int
+	Number   int    // as the operator's documents count them; 0: none
 	Code     string // in an error's reason, and in refusals[].code
 	Refuses  string // what it refuses
 	Settings []string
@@ -32,6 +32,11 @@ func Rules() []Rule {
 			Number: 1, Code: "dialing_disabled", judge: (*Guard).disabled, Settings: []string{"dialing"},
 			Refuses: "every call, while the operator has switched dialing off",
 			Lifted:  "`OUTDIAL_DIALING=on`, and `outdial policy --dialing on`",
+		},
+		{
+			Code: "clock_wrong", judge: (*Guard).clock,
+			Refuses: "every call through a provider whose clock, as its answers' Date tells, differs from this machine's by more than 5 minutes: hours and limits mean nothing then",
+			Lifted:  "setting the clock",
 		},
 		{
 			Number: 6, Code: "region_not_allowed", judge: (*Guard).region, Settings: []string{"regions"},

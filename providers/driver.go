@@ -62,6 +62,12 @@ type Catalog struct {
 // Choice is one thing to choose: what to write, and what it is called.
 type Choice struct{ ID, Name string }
 
+// Clock is a service that tells the time, as HTTP servers do in the Date of an answer (RFC 9110, 6.6.1). Errors: those of a
+// request.
+type Clock interface {
+	Clock(ctx context.Context) (time.Time, error)
+}
+
 // Versioner is a service that tells which version of its protocol it wants.
 type Versioner interface {
 	// Version gives the version that this adapter speaks and the one that the service wants.

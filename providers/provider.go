@@ -27,6 +27,8 @@ type Provider struct {
 	cataloger Cataloger
 	versioner Versioner
 	finder    Finder
+	clock     Clock
+	skew      skew
 }
 
 // Options of a Provider.
@@ -44,7 +46,7 @@ func New(spec Spec, d Driver, o Options) *Provider {
 	}
 	p := &Provider{
 		spec: spec, driver: d, account: o.Account, pace: pace.over(o.Pace).orDefaults(),
-		log: o.Log.With().Str("provider", spec.Name).Logger(),
+		log: o.Log.With().Str("provider", spec.Name).Logger(), skew: skew{asks: make(chan struct{}, 1)},
 	}
 	p.streamer, _ = d.(Streamer)
 	p.hanguper, _ = d.(Hanguper)
@@ -52,6 +54,7 @@ func New(spec Spec, d Driver, o Options) *Provider {
 	p.cataloger, _ = d.(Cataloger)
 	p.versioner, _ = d.(Versioner)
 	p.finder, _ = d.(Finder)
+	p.clock, _ = d.(Clock)
 	return p
 }
 

@@ -81,7 +81,7 @@ func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (C
 	if err := p.Check(phone.Order{To: n, Task: "x"}); err != nil {
 		c.Refusals = append(c.Refusals, refusal(err))
 	}
-	w := s.wish(p, r, n)
+	w := s.wish(ctx, p, r, n)
 	o := r.Order
 	o.To, o.Task = n, strings.TrimSpace(r.Task)
 	call := s.newCall("", who, p, o, w.Longest)
@@ -115,7 +115,7 @@ func (s *Switchboard) DryRun(ctx context.Context, who phone.Caller, r Request) (
 	if err != nil || len(c.Refusals) > 0 {
 		return c, err
 	}
-	_, err = s.plan(r)
+	_, err = s.plan(ctx, r)
 	return c, err
 }
 

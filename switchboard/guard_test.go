@@ -1,6 +1,7 @@
 package switchboard
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"testing"
@@ -339,4 +340,104 @@ func TestGreatestLength(t *testing.T) {
 		}
 		b.stop()
 	})
+}
+
+// clocked is a service whose clock differs from ours.
+type clocked struct {
+	*service
+	off time.Duration
+}
+
+func (c clocked) Clock(context.Context) (time.Time, error) { return time.Now().Add(c.off), nil }
+
+// Where this machine's clock is wrong nobody is called: hours and limits mean nothing then.
+func TestWrongClock(t *testing.T) {
+	for off, want := range map[time.Duration]string{10 * time.Minute: "clock_wrong", -10 * time.Minute: "clock_wrong", time.Minute: ""} {
+		s := clocked{newService(), off}
+		b := newBoard(t, file(t), guarded(t, nil), providers.New(spec("test"), s, providers.Options{Account: "a"}))
+		refused(t, b, ask(cn(0), "x"), want)
+		if n := s.count(); (n > 0) != (want == "") {
+			t.Errorf("%v off: %d dials", off, n)
+		}
+	}
+}
+
+// Every code of the guard's table is what some request is refused with.
+func TestRefusalCodesReachable(t *testing.T) {
+	type scene struct {
+		policy func(*guard.Policy)
+		before func(t *testing.T, b board)
+		wish   Request
+		spec   func(*providers.Spec)
+		off    time.Duration
+	}
+	call := func(to string) func(*testing.T, board) {
+		return func(t *testing.T, b board) {
+			t.Helper()
+			if _, err := b.Place(t.Context(), me(), ask(to, "before")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cover := func(regions ...string) func(*providers.Spec) { return func(s *providers.Spec) { s.Regions = regions } }
+	scenes := map[string]scene{
+		"emergency_number":   {wish: ask("110", "x")},
+		"bad_number":         {wish: ask("12345", "x")},
+		"invalid_number":     {wish: ask("+11115550143", "x")},
+		"dialing_disabled":   {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.Off = true }},
+		"clock_wrong":        {wish: ask(cn(0), "x"), off: time.Hour},
+		"region_not_allowed": {wish: ask(cn(0), "x"), spec: cover("US")},
+		"number_type":        {wish: ask("+19005550123", "x")},
+		"do_not_call": {wish: ask(cn(0), "x"), before: func(t *testing.T, b board) {
+			if err := b.Ledger.DoNotCall(t.Context(), phone.Block{Number: mustParse(t, cn(0))}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"not_a_contact":      {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.ContactsOnly = true }},
+		"needs_confirmation": {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.Confirm = guard.Always }},
+		"quiet_hours": {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) {
+			z := time.FixedZone("there", 8*60*60)
+			h, _, _ := time.Now().In(z).Add(2 * time.Hour).Clock()
+			p.Hours = phone.Window{From: time.Duration(h) * time.Hour, To: time.Duration((h+1)%24) * time.Hour}
+		}},
+		"too_soon": {wish: ask(cn(0), "x"), before: func(t *testing.T, b board) {
+			_, p := outcome(t, b, ask(cn(0), "before"))
+			listen(t, b, p.Call.ID, 0)
+		}},
+		"number_limit":     {wish: ask(cn(0), "x"), before: call(cn(0)), policy: func(p *guard.Policy) { p.PerNumber = 1 }},
+		"rate_limited":     {wish: ask(cn(1), "x"), before: call(cn(0)), policy: func(p *guard.Policy) { p.PerDay = 1 }},
+		"new_number_limit": {wish: ask(cn(1), "x"), before: call(cn(0)), policy: func(p *guard.Policy) { p.NewPerDay = 1 }},
+		"busy":             {wish: ask(cn(1), "x"), before: call(cn(0)), policy: func(p *guard.Policy) { p.Concurrent = 1 }},
+		"budget_exceeded":  {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.Rates = nil }},
+		"paused": {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.PauseRefusals = 1 }, before: func(t *testing.T, b board) {
+			refused(t, b, ask("+19005550123", "x"), "number_type")
+		}},
+	}
+	for _, rule := range guard.Rules() {
+		if _, ok := scenes[rule.Code]; !ok {
+			t.Errorf("no request is refused with %s", rule.Code)
+		}
+	}
+	for code, s := range scenes {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			line := newService()
+			if code == "too_soon" {
+				line.talks()
+			}
+			named := spec("test")
+			if s.spec != nil {
+				s.spec(&named)
+			}
+			b := newBoard(t, file(t), guarded(t, s.policy), providers.New(named, clocked{line, s.off}, providers.Options{Account: "a"}))
+			if s.before != nil {
+				s.before(t, b)
+			}
+			dialed := line.count()
+			refused(t, b, s.wish, code)
+			if line.count() != dialed {
+				t.Error("refused, and dialed")
+			}
+		})
+	}
 }

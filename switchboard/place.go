@@ -51,7 +51,7 @@ type plan struct {
 }
 
 // plan parses a request. Errors: invalid, refused, unsupported.
-func (s *Switchboard) plan(r Request) (plan, error) {
+func (s *Switchboard) plan(ctx context.Context, r Request) (plan, error) {
 	n, err := s.number(r.To, r.Provider)
 	if err != nil {
 		return plan{}, err
@@ -65,7 +65,7 @@ func (s *Switchboard) plan(r Request) (plan, error) {
 	if err := p.Check(o); err != nil {
 		return plan{}, err
 	}
-	w := s.wish(p, r, n)
+	w := s.wish(ctx, p, r, n)
 	if asked := s.guard.Longest; asked > 0 && o.MaxDuration > asked && !s.spared(p) {
 		return plan{}, &phone.Error{
 			Code: phone.Invalid, Reason: "too_long",
@@ -79,14 +79,14 @@ func (s *Switchboard) plan(r Request) (plan, error) {
 }
 
 // wish is what the guard judges.
-func (s *Switchboard) wish(p *providers.Provider, r Request, to phone.Number) guard.Wish {
+func (s *Switchboard) wish(ctx context.Context, p *providers.Provider, r Request, to phone.Number) guard.Wish {
 	bounded := r.Order
 	if !p.Spec().MaxDuration {
 		bounded.MaxDuration = 0 // nobody but the callee ends such a call
 	}
 	return guard.Wish{
 		To: to, Provider: p.Name(), Title: p.Spec().Title, Regions: p.Spec().Regions, RingsNo: p.Spec().Simulated,
-		Longest: s.guard.Length(bounded), CanAsk: r.CanAsk,
+		Longest: s.guard.Length(bounded), Skew: p.Skew(ctx), CanAsk: r.CanAsk,
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 
 // place places a call unless instead says that no new one is begun any more; one that was placed before is still found.
 func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, instead error) (Placement, error) {
-	p, err := s.plan(r)
+	p, err := s.plan(ctx, r)
 	if err != nil {
 		s.noteRefusal(ctx, who, err)
 		return Placement{}, err

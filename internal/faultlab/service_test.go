@@ -58,6 +58,8 @@ type dial struct {
 
 // service is a provider that records every dial, with faults between it and whoever asks.
 type service struct {
+	told atomic.Bool // it has been asked for the time
+
 	kind
 	handler http.Handler
 
@@ -191,7 +193,13 @@ func (s *service) recorded() []dial {
 func (s *service) serve(n *network) (stop func()) {
 	h := n.listen(s.name, s.addr)
 	h.refuse = func() bool { p, _ := s.meet(beforeConnect); return p != "" }
-	h.accept = func(net.Conn) bool { p, _ := s.meet(afterConnect); return p == "" }
+	h.accept = func(net.Conn) bool {
+		if !s.told.Load() {
+			return true // the first connection is for the time of day, and no dial
+		}
+		p, _ := s.meet(afterConnect)
+		return p == ""
+	}
 	h.worsen = func(c net.Conn) net.Conn { return &brittle{Conn: c, of: s} }
 	server := &http.Server{
 		Handler: s, ErrorLog: quiet(),
@@ -238,6 +246,9 @@ func (b *brittle) Read(p []byte) (int, error) {
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	again := r.Context().Value(served{}).(*atomic.Int32).Add(1) > 1
+	if r.Method == http.MethodHead {
+		s.told.Store(true)
+	}
 	if r.Method != http.MethodPost || r.URL.Path != s.dialPath {
 		s.handler.ServeHTTP(w, r)
 		return

@@ -96,6 +96,7 @@ var (
 	_ providers.Hanguper = (*Driver)(nil)
 	_ providers.Balancer = (*Driver)(nil)
 	_ providers.Finder   = (*Driver)(nil)
+	_ providers.Clock    = (*Driver)(nil)
 )
 
 // Close lets go of idle connections.
@@ -188,6 +189,9 @@ func (d *Driver) Hangup(ctx context.Context, ref phone.Ref) error {
 	}
 	return refused
 }
+
+// Clock tells the time there. Errors: unavailable.
+func (d *Driver) Clock(ctx context.Context) (time.Time, error) { return d.client.Date(ctx) }
 
 // Balance tells the usage of the present month: Pamela is paid afterwards and knows no balance. Errors: unauthorized,
 // exhausted, unavailable.

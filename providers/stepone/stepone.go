@@ -36,6 +36,7 @@ var (
 	_ providers.Checker   = (*Driver)(nil)
 	_ providers.Cataloger = (*Driver)(nil)
 	_ providers.Versioner = (*Driver)(nil)
+	_ providers.Clock     = (*Driver)(nil)
 	_ providers.Pacer     = (*Driver)(nil)
 )
 
@@ -245,6 +246,9 @@ func (d *Driver) Stream(ctx context.Context, ref phone.Ref) iter.Seq2[phone.Obse
 		}))
 	}
 }
+
+// Clock tells the time there. Errors: unavailable.
+func (d *Driver) Clock(ctx context.Context) (time.Time, error) { return d.client.Date(ctx) }
 
 // Balance asks what is left of the prepaid credit.
 func (d *Driver) Balance(ctx context.Context) (phone.Balance, error) {

@@ -133,6 +133,19 @@ func (c *Client) Read(ctx context.Context, method, path string, body any) (*Answ
 	return a, nil
 }
 
+// Date is the time as the service has it, to the second. Errors: unavailable, also if it does not tell.
+func (c *Client) Date(ctx context.Context) (time.Time, error) {
+	a, err := c.Read(ctx, http.MethodHead, "/", nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}, &phone.Error{Code: phone.Unavailable, Message: c.name + " does not tell the time.", Err: err}
+	}
+	return t, nil
+}
+
 func (c *Client) unreachable(err error) error {
 	return &phone.Error{Code: phone.Unavailable, Message: c.name + " cannot be reached. Nothing was sent; try again in a moment.", Err: err}
 }

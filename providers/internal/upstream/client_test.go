@@ -338,3 +338,22 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d requests for 20 dials", asked.Load())
 	}
 }
+
+func TestDate(t *testing.T) {
+	for name, date := range map[string]string{"told": "Sat, 21 Nov 2026 12:00:00 GMT", "none": "", "nonsense": "noon"} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Date"] = []string{date}
+			w.WriteHeader(http.StatusNotFound) // whatever there is at the address: the time is told all the same
+		}))
+		c, err := New(Options{Name: "S", Base: s.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Date(t.Context())
+		if want := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC); name == "told" && (err != nil || !got.Equal(want)) || name != "told" && phone.CodeOf(err) != phone.Unavailable {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		c.Close()
+		s.Close()
+	}
+}
