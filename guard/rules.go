@@ -34,7 +34,7 @@ func Rules() []Rule {
 			Lifted:  "`OUTDIAL_DIALING=on`, and `outdial policy --dialing on`",
 		},
 		{
-			Code: "clock_wrong", judge: (*Guard).clock,
+			Number: 25, Code: "clock_wrong", judge: (*Guard).clock,
 			Refuses: "every call through a provider whose clock, as its answers' Date tells, differs from this machine's by more than 5 minutes: hours and limits mean nothing then",
 			Lifted:  "setting the clock",
 		},
