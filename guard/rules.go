@@ -40,7 +40,7 @@ func Rules() []Rule {
 		},
 		{
 			Number: 6, Code: "region_not_allowed", judge: (*Guard).region, Settings: []string{"regions"},
-			Refuses: "regions that the provider does not cover (StepOne: CN; Pamela: US, CA), or that are not on the operator's list; by the number's region, never by its calling code",
+			Refuses: "regions that the provider does not cover (StepOne: CN; Pamela: US, CA), or that are not on the operator's list, and numbers of no country; by the number's region, never by its calling code",
 			Lifted:  "the list, within what the provider covers",
 		},
 		{

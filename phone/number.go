@@ -42,6 +42,9 @@ func ParseNumber(s, region string) (n Number, err error) {
 		return Number{}, &Error{Code: Invalid, Reason: "invalid_number", Message: "No such telephone number exists: check the digits."}
 	}
 	e164 := phonenumbers.Format(p, phonenumbers.E164)
+	if !isE164(e164) { // some plans have longer and shorter ones, which RestoreNumber would not take back
+		return Number{}, badNumber("does not have 7 to 15 digits with its country code, as an E.164 number has")
+	}
 	if region == "" && e164 != s || region != "" && !ownDigits(s, p, region) {
 		return Number{}, badNumber("has digits that do not belong to it: in E.164 form it would be " + e164)
 	}

@@ -76,10 +76,34 @@ func sabotages() []sabotage {
 			[]string{"./internal/faultlab"},
 		},
 		{
-			"an uncertain dial blocks nothing", "guard/earlier.go",
-			[][2]string{{"case c.Status == phone.Unconfirmed && ", "case c.Status == phone.Ringing && "}},
-			"BlocksItsNumber",
+			"an uncertain dial blocks nothing", "guard/limits.go",
+			[][2]string{{"	case c.Status == phone.Unconfirmed:\n		return c.CreatedAt.Add(unconfirmedBlocks)\n", ""}},
+			"BlocksItsNumber|Judge",
 			[]string{"./switchboard", "./guard"},
+		},
+		{
+			"limits are judged on what stood before the transaction", "ledger/intents.go",
+			[][2]string{{"facts, err := factsAbout(ctx, tx, in.Call)", "facts, err := factsAbout(ctx, l.read, in.Call)"}},
+			"BudgetRace",
+			[]string{"./cmd/outdial"},
+		},
+		{
+			"a person's yes is never used up", "ledger/questions.go",
+			[][2]string{{"UPDATE questions SET state = ?, call_id = ? WHERE id = ?", "UPDATE questions SET state = ?, call_id = ? WHERE id = ? AND 1 = 0"}},
+			"ApprovalIsUsedOnce|HeardNumber",
+			[]string{"./ledger", "./switchboard"},
+		},
+		{
+			"what was heard on a line is called", "ledger/people.go",
+			[][2]string{{"	case phone.Fragment:\n		return hear(tx, c, e.At, b.Text)\n", ""}},
+			"Heard",
+			[]string{"./ledger", "./switchboard"},
+		},
+		{
+			"the task comes before the disclosure", "providers/brief.go",
+			[][2]string{{`return Preamble(o) + "\n\n" + text`, `return text + "\n\n" + Preamble(o)`}},
+			"Disclosure",
+			[]string{"./providers/pamela"},
 		},
 	}
 }
