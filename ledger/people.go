@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -176,18 +175,25 @@ func hear(tx *sql.Tx, c *phone.Call, at time.Time, text string) error {
 	return nil
 }
 
-// heard says whether the number of a call was spoken on another line in the last day: whole, with whatever was said around
-// it, or its last digits alone, as people leave out what is the same for all of a place. That a line's own number is said
-// on it proves nothing.
+// heard says whether the number of a call was spoken on a line in the last day. That a line's own number is said on it
+// proves nothing.
 func heard(ctx context.Context, q querier, c *phone.Call) (bool, error) {
 	to := c.Order.To
-	var id string
-	err := q.QueryRowContext(ctx, `SELECT h.call_id FROM heard h WHERE h.at > ? AND h.simulated = ?
-		AND (instr(h.digits, ?) > 0 OR h.digits = substr(?, -length(h.digits)))
-		AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.id = h.call_id AND c.number = ?) LIMIT 1`,
-		micros(c.CreatedAt.Add(-aDay)), flag(c.Simulated), to.National(), to.E164(), to.E164()).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	rows, err := q.QueryContext(ctx, `SELECT h.digits FROM heard h WHERE h.at > ? AND h.simulated = ?
+		AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.id = h.call_id AND c.number = ?)`,
+		micros(c.CreatedAt.Add(-aDay)), flag(c.Simulated), to.E164())
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer rows.Close()
+	for rows.Next() {
+		var digits string
+		if err := rows.Scan(&digits); err != nil {
+			return false, err
+		}
+		if to.SpokenIn(digits) {
+			return true, nil
+		}
+	}
+	return false, rows.Err()
 }

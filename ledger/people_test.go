@@ -118,7 +118,7 @@ func TestHeard(t *testing.T) {
 	said := func(text string) phone.Words { return phone.Words{Role: phone.Callee, Text: text, Final: true} }
 	if err := observe(t, l, &h, phone.Observation{Line: phone.InProgress, Extent: phone.SoFar, Words: []phone.Words{
 		said("Please call 1 (202) 555-0100 instead."), said("Or 555 01 77, extension 12."), said("From abroad it is 0086 138 0013 8000."),
-		said("You have reached 212 555 0143."),
+		said("You have reached 212 555 0143."), said("Or 555 0166, 24 hours a day. In Beijing 6552 9988, 9 to 5."),
 		{Role: phone.Agent, Text: "I note: +44 20 7946 0000.", Final: true},
 	}}); err != nil {
 		t.Fatal(err)
@@ -130,7 +130,9 @@ func TestHeard(t *testing.T) {
 	}
 	for number, want := range map[string]bool{
 		"+12025550100": true, "+12025550101": false,
-		"+13055550177":   true, // whose last seven digits were said
+		"+13055550177":  true, // whose last seven digits were said
+		"+13055550166":  true, // likewise, with other digits behind them
+		"+861065529988": true, "+12025550124": false,
 		"+8613800138000": true, "+442079460000": true, "+14165550123": true,
 		"+12125550143": false, // the line's own
 	} {

@@ -8,13 +8,12 @@ import (
 // Spoken gives the runs of digits that a text holds, in order and in ASCII, so that a telephone number which was said or
 // written can be recognised: decimal digits of every script and their circled and raised forms, Chinese numerals, and the
 // English words for single digits with "double" and "triple". A run goes on over what people put between the digits of one
-// number (spaces, dashes, dots, brackets, slashes, commas, plus signs and whatever is invisible), however much of it, and
-// ends at everything else: letters, other words, colons, and 十, 百 or "hundred", which make the digits before them another
-// number.
+// number (spaces, dashes, dots, brackets, slashes, commas, plus signs, tildes, whatever is invisible, "dash" and the like,
+// "uh" and the like), however much of it, and ends at everything else: letters, other words, colons, and 十, 百 or
+// "hundred", which make the digits before them another number.
 //
 // Runs of fewer than seven digits are left out, longer ones are not cut: two numbers with only spaces between them are one
-// run, and so are a date and a price such as "2026/11/21, 25". Fillers ("five five uh five") end a run. Time is linear in
-// the text.
+// run, and so are a date and a price such as "2026/11/21, 25". Time is linear in the text.
 func Spoken(text string) []string {
 	var l digits
 	for _, r := range text {
@@ -27,6 +26,8 @@ func Spoken(text string) []string {
 			l.add(byte('0' + d))
 		case unseen(r):
 			l.veiled = l.veiled || len(l.word) > 0
+		case strings.ContainsRune("杠槓呃嗯啊", r): // a dash, as it is said, and hesitation
+			l.endWord()
 		case unicode.IsLetter(r):
 			switch r = unicode.ToLower(unicode.ToUpper(r)); {
 			case r < 'a' || r > 'z': // no word of ours has it
@@ -131,6 +132,8 @@ func (l *digits) take(word string) int {
 		l.times = 2
 	case "triple", "treble":
 		l.times = 3
+	case "dash", "hyphen", "minus", "dot", "point", "slash", "space", "plus": // what joins, as it is said
+	case "uh", "um", "er", "erm", "ah", "hm", "hmm":
 	default:
 		return 0
 	}
@@ -201,10 +204,25 @@ func unseen(r rune) bool {
 	case '\t', '\n', '\v', '\f', '\r', '\u0085': // they part words, as spaces do
 		return false
 	}
-	return unicode.In(r, unicode.Cf, unicode.Cc, unicode.Mn, unicode.Me)
+	return unicode.In(r, unicode.Cf, unicode.Cc, unicode.Mn, unicode.Me, unicode.Co, unicode.Noncharacter_Code_Point)
 }
 
 // joins says whether a character may stand between the digits of one number.
 func joins(r rune) bool {
-	return strings.ContainsRune("./,+\\、。·・•‧…−∕⁄⟋_\u2800", r) || unicode.IsSpace(r) || unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Pd, unicode.Ps, unicode.Pe)
+	return strings.ContainsRune("./,+~\\、。·・•‧…−∕⁄⟋_\u2800", r) || unicode.IsSpace(r) || unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Pd, unicode.Ps, unicode.Pe)
+}
+
+// SpokenIn says whether a run of digits, as Spoken gives it, holds the number: whole, with whatever was said around it, or
+// its last digits, seven or more, as people leave out what is the same for all of a place. Other digits may follow those
+// ("555-0143, 24 hours a day").
+func (n Number) SpokenIn(run string) bool {
+	if n.IsZero() {
+		return false
+	}
+	if strings.Contains(run, n.national) {
+		return true
+	}
+	last := n.e164[max(0, len(n.e164)-shortestRun):]
+	before, _, ok := strings.Cut(run, last)
+	return ok && strings.HasSuffix(n.e164, before+last)
 }

@@ -26,6 +26,11 @@ func TestSpoken(t *testing.T) {
 		{"Two Zero Two DOUBLE five five o one four three", []string{"2025550143"}},
 		{"202 five five five ０１４３", []string{"2025550143"}},
 		{"nine hundred five five five oh one nine nine", []string{"5550199"}},
+		{"two oh two dash triple five hyphen oh one dot four three", []string{"2025550143"}},
+		{"plus one, uh, two oh two, um, five five five er oh one four three", []string{"12025550143"}},
+		{"双二零二 杠 五五五，呃，零一四三", []string{"2025550143"}},
+		{"202～555~0143", []string{"2025550143"}},
+		{"2\ue0000\U000f00002\ufdd05\ufffe550143", []string{"2025550143"}}, // a reader sees one mark for each
 		{"double 5 treble 5 double five", []string{"5555555"}},
 		{"double double double five five five five five", nil},
 		{"one two three and four five six seven", nil},
@@ -170,5 +175,24 @@ func FuzzSpoken(f *testing.F) {
 func BenchmarkSpoken(b *testing.B) {
 	for b.Loop() {
 		Spoken("yeah sure my number is two oh two triple five oh one four three call me tomorrow")
+	}
+}
+
+func TestSpokenIn(t *testing.T) {
+	n, err := ParseNumber("+12125550143", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for run, want := range map[string]bool{
+		"12125550143": true, "2125550143": true, "0012125550143": true, "99921255501439": true, // whole, whatever is around it
+		"5550143": true, "25550143": true, "555014324": true, // its end, and other digits behind it
+		"3125550143": false, "9995550143": false, "2125550144": false, "550143": false, "": false,
+	} {
+		if n.SpokenIn(run) != want {
+			t.Errorf("%q: %v", run, !want)
+		}
+	}
+	if (Number{}).SpokenIn("12125550143") {
+		t.Error("no number was heard")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpserver "github.com/mark3labs/mcp-go/server"
+	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/peer"
 	"github.com/outdial/outdial/phone"
@@ -142,6 +144,98 @@ func newParrot(t *testing.T) (*parrot, *mcpserver.MCPServer) {
 		}
 	})
 	return d, tools.Server(b, "test")
+}
+
+// decoy is a real service, as far as the guard knows, whose calls say what it is given.
+type decoy struct {
+	words   []phone.Words
+	summary string
+	usage   string
+
+	mu      sync.Mutex
+	dials   []string
+	hangups int
+}
+
+func (d *decoy) Place(_ context.Context, o phone.Order) (phone.Ref, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dials = append(d.dials, o.To.E164())
+	return phone.Ref(fmt.Sprint("ref", len(d.dials))), nil
+}
+
+func (d *decoy) Lookup(context.Context, phone.Ref) (phone.Observation, error) {
+	return phone.Observation{Line: phone.WrappingUp, Extent: phone.Whole, Outcome: phone.Completed, Summary: d.summary, Words: d.words}, nil
+}
+
+func (d *decoy) Stream(context.Context, phone.Ref) iter.Seq2[phone.Observation, error] {
+	return func(yield func(phone.Observation, error) bool) {
+		if !yield(phone.Observation{Opened: true, Line: phone.InProgress}, nil) {
+			return
+		}
+		for _, w := range d.words {
+			if !yield(phone.Observation{Words: []phone.Words{w}}, nil) {
+				return
+			}
+		}
+		yield(phone.Observation{Line: phone.WrappingUp}, nil)
+	}
+}
+
+func (d *decoy) Hangup(context.Context, phone.Ref) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hangups++
+	return nil
+}
+
+func (d *decoy) Balance(context.Context) (phone.Balance, error) {
+	return phone.Balance{Usage: d.usage}, nil
+}
+
+func (d *decoy) done() (dials []string, hangups int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.dials), d.hangups
+}
+
+// newDecoy puts a decoy behind a guard that keeps all rules and has no limits but the time between two calls to one number:
+// what then stands between a number that was heard and a call is rule 10.
+func newDecoy(t *testing.T, d *decoy, contacts ...string) *mcpserver.MCPServer {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "outdial.db"), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range contacts {
+		n, err := phone.ParseNumber(c, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.SaveContact(t.Context(), phone.Contact{Number: n, Name: "Ann", AddedAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := providers.New(providers.Spec{Name: "decoy", Title: "The decoy"}, d, providers.Options{
+		Account: "d", Pace: providers.Pace{RecordEvery: time.Millisecond},
+	})
+	b := switchboard.New(switchboard.Options{Ledger: l, Providers: []*providers.Provider{p}, Policy: guard.Policy{Gap: 10 * time.Minute, Confirm: guard.Never}})
+	t.Cleanup(func() {
+		if err := errors.Join(b.Close(context.Background()), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return tools.Server(b, "test")
+}
+
+// spoken are turns of one role, with a word of the other between them, as in a conversation.
+func spoken(role phone.Role, turns ...string) []phone.Words {
+	other := map[phone.Role]phone.Role{phone.Agent: phone.Callee, phone.Callee: phone.Agent}[role]
+	var all []phone.Words
+	for _, s := range turns {
+		all = append(all, phone.Words{Role: other, Text: "Go on.", Final: true}, phone.Words{Role: role, Text: s, Final: true})
+	}
+	return all
 }
 
 // answer is what a tool gives a client.
