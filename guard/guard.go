@@ -26,6 +26,7 @@ type Wish struct {
 	RingsNo  bool          // it rings nobody: only the rules on the number's form and type hold, unless they are rehearsed
 	Longest  time.Duration // that the call may last
 	Skew     time.Duration // how far this machine's clock is ahead of the provider's; 0 if that is not known
+	Bounded  bool          // the provider ends it then
 	CanAsk   bool          // the one who asks can put a question to a person
 
 	parsed *phonenumbers.PhoneNumber // To, for the rules
@@ -37,6 +38,7 @@ type Refusal struct {
 	Message   string
 	AllowedAt time.Time // when it would be allowed; zero where time does not help
 	CallID    string    // the earlier call that it is about, where there is one
+	Fault     error     // with guard_fault: what went wrong, for the operator's log
 }
 
 func refuse(format string, args ...any) *Refusal {
@@ -63,14 +65,14 @@ func (r Refusal) Err() error {
 	if r.Code == "bad_number" || r.Code == "invalid_number" {
 		code = phone.Invalid
 	}
-	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID}
+	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID, Err: r.Fault}
 }
 
 // Judge gives every rule that forbids a call, in their order; none if it may be placed now. A fault in a rule refuses.
 func (g *Guard) Judge(w Wish, f phone.Facts) (all []Refusal) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			all = []Refusal{{Code: "guard_fault", Message: "The guard could not judge this call, so it is refused. Nobody was called; the operator should look at the log."}}
+			all = []Refusal{{Code: "guard_fault", Fault: fmt.Errorf("panic: %v", fault), Message: "The guard could not judge this call, so it is refused. Nobody was called; the operator should look at the log."}}
 		}
 	}()
 	w.parsed = parse(w.To)

@@ -28,7 +28,7 @@ func (g *Guard) tooSoon(_ Wish, f phone.Facts) *Refusal {
 		return nil
 	case of.Status == phone.Unconfirmed:
 		return refuse("Nobody knows whether an earlier call to this number was placed: the phone may have rung, or ring yet. Ask about that call; the operator can find out and settle it.").until(latest).about(of, f)
-	case of.Outcome == phone.Declined:
+	case of.Outcome == phone.Declined && of.Principal == f.Principal:
 		return refuse("An earlier call to this number was declined less than a day ago.").until(latest).about(of, f)
 	}
 	return refuse("This number was called a short while ago. If that was about the same matter, ask about that call.").until(latest).about(of, f)

@@ -45,17 +45,17 @@ func (g *Guard) money(w Wish, f phone.Facts) *Refusal {
 		return refuse("It is not known what a call through %s costs, so it fits no budget. The operator can set its rate.", w.Title)
 	}
 	worst := phone.WorstCase(rate, w.Longest)
-	if r := g.BudgetCall.refusal(worst, "a call", nil, 0, f.Now); r != nil {
+	if r := g.BudgetCall.refusal(worst, w.Bounded, "a call", nil, 0, f.Now); r != nil {
 		return r
 	}
-	if r := g.BudgetDay.refusal(worst, "24 hours", f.Spent, aDay, f.Now); r != nil {
+	if r := g.BudgetDay.refusal(worst, w.Bounded, "24 hours", f.Spent, aDay, f.Now); r != nil {
 		return r
 	}
-	return g.BudgetMonth.refusal(worst, "30 days", f.Spent, aMonth, f.Now)
+	return g.BudgetMonth.refusal(worst, w.Bounded, "30 days", f.Spent, aMonth, f.Now)
 }
 
 // refusal says why a call of this worst case does not fit into the budget for a span.
-func (b Budget) refusal(worst phone.Money, span string, spent []phone.Charge, within time.Duration, now time.Time) *Refusal {
+func (b Budget) refusal(worst phone.Money, bounded bool, span string, spent []phone.Charge, within time.Duration, now time.Time) *Refusal {
 	if len(b) == 0 {
 		return nil
 	}
@@ -68,7 +68,11 @@ func (b Budget) refusal(worst phone.Money, span string, spent []phone.Charge, wi
 	}
 	left := limit.Micros() - worst.Micros()
 	if left < 0 {
-		return refuse("The call may cost %s at worst; the budget for %s is %s. A shorter call may fit: set max_duration_seconds.", worst, span, limit)
+		hint := "The operator can raise it."
+		if bounded {
+			hint = "A shorter call may fit: set max_duration_seconds."
+		}
+		return refuse("The call may cost %s at worst; the budget for %s is %s. %s", worst, span, limit, hint)
 	}
 	sum := int64(0)
 	for _, c := range spent { // the newest first

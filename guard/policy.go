@@ -206,10 +206,13 @@ func parseRates(v string) (map[string]phone.Money, error) {
 	return rates, nil
 }
 
+// dearest is more than anybody means, in millionths; what is finer than one of them is none.
+const dearest = 1_000_000 * 1_000_000
+
 func parsePrice(s string) (phone.Money, error) {
 	currency, amount, _ := strings.Cut(strings.TrimSpace(s), " ")
 	m, err := phone.ParseMoney(strings.TrimSpace(amount), strings.ToUpper(currency))
-	if err != nil || m.Micros() < 0 {
+	if err != nil || m.Micros() < 0 || m.Micros() > dearest || m.Micros() == 0 && strings.ContainsAny(amount, "123456789") {
 		return phone.Money{}, phone.Errorf(phone.Invalid, "%q is not an amount such as USD 1.", strings.TrimSpace(s))
 	}
 	return m, nil

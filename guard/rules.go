@@ -102,7 +102,7 @@ func Rules() []Rule {
 		},
 		{
 			Number: 24, Code: "paused", judge: (*Guard).paused, Settings: []string{"pause_after_failures", "pause_after_refusals"},
-			Refuses: "a provider for 10 minutes after 5 calls through it failed or became uncertain within 10; a principal for 15 minutes after 3 refusals within 5 (`do_not_call`, `region_not_allowed`, `number_type`)",
+			Refuses: "a provider for 10 minutes after 5 calls through it failed or became uncertain within 10; a principal for 15 minutes after 3 refusals within 5 (`do_not_call`, `region_not_allowed`, `number_type`, and a person's no)",
 			Lifted:  "time",
 		},
 	}

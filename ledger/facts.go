@@ -47,8 +47,9 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 			*to, err = heads(ctx, q, where, args...)
 		}
 	}
-	calls(&f.ToNumber, `number = ? AND simulated = ? AND created_at > ? ORDER BY created_at DESC, id DESC`, number, simulated, dayAgo)
-	calls(&f.Open, `status <> 'ended' AND simulated = ? ORDER BY created_at DESC, id DESC`, simulated)
+	// The + keeps SQLite from an index that would have it read every call there is.
+	calls(&f.ToNumber, `number = ? AND +simulated = ? AND (created_at > ? OR ended_at > ?) ORDER BY created_at DESC, id DESC`, number, simulated, dayAgo, dayAgo)
+	calls(&f.Open, `status <> 'ended' AND +simulated = ? ORDER BY created_at DESC, id DESC`, simulated)
 	moments(&f.Placed, `SELECT created_at FROM calls WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
 		ORDER BY created_at DESC`, c.Principal, dayAgo, simulated)
 	moments(&f.Met, `SELECT MIN(created_at) FROM calls c WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
@@ -58,7 +59,7 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 		GROUP BY number ORDER BY 1 DESC`, c.Principal, dayAgo, simulated, dayAgo)
 	moments(&f.Faults, `SELECT created_at FROM calls WHERE provider = ? AND faulty = 1 AND created_at > ? AND simulated = ?
 		ORDER BY created_at`, c.Provider, micros(now.Add(-aBreath)), simulated)
-	moments(&f.Refused, `SELECT at FROM refusals WHERE principal = ? AND at > ? ORDER BY at`, c.Principal, micros(now.Add(-aBreath)))
+	moments(&f.Refused, `SELECT at FROM refusals WHERE principal = ? AND simulated = ? AND at > ? ORDER BY at`, c.Principal, simulated, micros(now.Add(-aBreath)))
 	if err != nil {
 		return f, err
 	}
@@ -106,6 +107,26 @@ func heads(ctx context.Context, q querier, where string, args ...any) ([]*phone.
 	return all, rows.Err()
 }
 
+// Late gives the calls to a number of the last day whose record had not come when they were given up for over.
+func (l *Ledger) Late(ctx context.Context, to phone.Number, now time.Time) ([]Held, error) {
+	ids, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE number = ? AND status = 'ended' AND dial = ? AND created_at > ?
+		ORDER BY created_at DESC LIMIT 5`, to.E164(), string(Placed), micros(now.Add(-aDay)))
+	if err != nil {
+		return nil, failed("late", err)
+	}
+	var all []Held
+	for _, id := range ids {
+		h, err := load(ctx, l.read, id)
+		if err != nil {
+			return nil, failed("late", err)
+		}
+		if h.Record == phone.Partial {
+			all = append(all, h)
+		}
+	}
+	return all, nil
+}
+
 // spent is what counts for budgets, by the hour: whatever the number of calls, it is read in few rows.
 func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error) {
 	currency := c.Worst.Currency()
@@ -130,13 +151,13 @@ func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error
 	return all, rows.Err()
 }
 
-// Refused notes that a principal was refused what it should not have asked.
-func (l *Ledger) Refused(ctx context.Context, principal string, at time.Time) error {
+// Refused notes that a principal was refused what it should not have asked, in a rehearsal or not.
+func (l *Ledger) Refused(ctx context.Context, principal string, simulated bool, at time.Time) error {
 	return l.do(ctx, "refused", func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM refusals WHERE at < ?`, micros(at.Add(-aDay))); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO refusals (principal, at) VALUES (?, ?)`, principal, micros(at))
+		_, err := tx.Exec(`INSERT INTO refusals (principal, simulated, at) VALUES (?, ?, ?)`, principal, flag(simulated), micros(at))
 		return err
 	})
 }

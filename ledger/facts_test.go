@@ -77,7 +77,7 @@ func TestFacts(t *testing.T) {
 	reserve(t, l, simulated)
 
 	f := about(t, l, a)
-	if !f.Known || len(f.ToNumber) != 1 || len(f.Open) != 1 || f.Open[0].ID != going.ID {
+	if !f.Known || len(f.ToNumber) != 2 || len(f.Open) != 1 || f.Open[0].ID != going.ID {
 		t.Errorf("known %v, %d to the number, open %+v", f.Known, len(f.ToNumber), f.Open)
 	}
 	if len(f.Placed) != 3 || !f.Placed[0].Equal(going.CreatedAt) {
@@ -93,7 +93,7 @@ func TestFacts(t *testing.T) {
 		t.Errorf("to the other number: %+v", f.ToNumber)
 	}
 	asShe, err := l.Facts(t.Context(), wish(t, a, "", "").by("she").Call)
-	if err != nil || asShe.Known || len(asShe.Placed) != 1 || len(asShe.Open) != 1 || len(asShe.ToNumber) != 1 {
+	if err != nil || asShe.Known || len(asShe.Placed) != 1 || len(asShe.Open) != 1 || len(asShe.ToNumber) != 2 {
 		t.Errorf("somebody else's: %+v, %v", asShe, err)
 	}
 	if err := l.SaveContact(t.Context(), phone.Contact{Number: going.Order.To, Name: "Ann", AddedAt: begun}); err != nil {
@@ -108,12 +108,14 @@ func TestRefusalsAreCounted(t *testing.T) {
 	l := fresh(t)
 	begun := now()
 	for _, d := range []time.Duration{21 * time.Minute, 4 * time.Minute, time.Minute} {
-		if err := l.Refused(t.Context(), "local", begun.Add(-d)); err != nil {
+		if err := l.Refused(t.Context(), "local", false, begun.Add(-d)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := l.Refused(t.Context(), "she", begun); err != nil {
-		t.Fatal(err)
+	for who, simulated := range map[string]bool{"she": false, "local": true} {
+		if err := l.Refused(t.Context(), who, simulated, begun); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if f := about(t, l, "+8613800138000"); len(f.Refused) != 2 || !f.Refused[0].Before(f.Refused[1]) {
 		t.Errorf("%v", f.Refused)
@@ -143,6 +145,9 @@ func TestCharges(t *testing.T) {
 	}{
 		"its cost":                          {phone.Observation{Outcome: phone.Completed, Duration: minute(61), Cost: cost(150, "USD")}, 150},
 		"its cost, above the worst case":    {phone.Observation{Outcome: phone.Completed, Cost: cost(5000, "USD")}, 5000},
+		"a cost that is our reckoning":      {phone.Observation{Outcome: phone.Completed, Duration: minute(61), Cost: &phone.Cost{Money: phone.Micros(1, "USD"), Estimated: true}}, 200},
+		"a cost below nothing":              {phone.Observation{Outcome: phone.Completed, Cost: cost(-50, "USD")}, 0},
+		"talked, then cancelled":            {phone.Observation{Outcome: phone.Cancelled, StartedAt: time.Now()}, 1000},
 		"a cost in another currency":        {phone.Observation{Outcome: phone.Completed, Duration: minute(61), Cost: cost(150, "CNY")}, 200},
 		"by its minutes":                    {phone.Observation{Outcome: phone.Completed, Duration: minute(120)}, 200},
 		"a minute at least":                 {phone.Observation{Outcome: phone.NoAnswer, Duration: minute(0)}, 100},

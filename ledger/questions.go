@@ -39,7 +39,7 @@ func (l *Ledger) Ask(ctx context.Context, q phone.Question) (phone.Question, err
 	since := micros(q.AskedAt.Add(-waitsFor))
 	err = l.do(ctx, "ask", func(tx *sql.Tx) error {
 		old, err := questions(ctx, tx, `WHERE principal = ? AND number = ? AND state = ? AND spec = ? AND provider = ? AND currency = ? AND worst = ?
-			AND asked_at > ?`, q.Principal, q.Order.To.E164(), waiting, s, q.Provider, q.Worst.Currency(), q.Worst.Micros(), since)
+			AND heard = ? AND asked_at > ?`, q.Principal, q.Order.To.E164(), waiting, s, q.Provider, q.Worst.Currency(), q.Worst.Micros(), flag(q.Heard), since)
 		if err != nil {
 			return err
 		}
@@ -66,13 +66,13 @@ func (l *Ledger) Ask(ctx context.Context, q phone.Question) (phone.Question, err
 // Answer records what a person says to a question that waits: yes is an approval for the next five minutes, for one call.
 // Errors: not_found, if it does not wait or waits no longer.
 func (l *Ledger) Answer(ctx context.Context, id string, yes bool, now time.Time) error {
-	state := declined
+	state, before := declined, approved // a no takes back a yes that was not used
 	if yes {
-		state = approved
+		state, before = approved, waiting
 	}
 	return l.do(ctx, "answer", func(tx *sql.Tx) error {
-		r, err := tx.Exec(`UPDATE questions SET state = ?, until = ? WHERE id = ? AND state = ? AND asked_at > ?`,
-			state, micros(now.Add(approvedFor)), id, waiting, micros(now.Add(-waitsFor)))
+		r, err := tx.Exec(`UPDATE questions SET state = ?, until = ? WHERE id = ? AND state IN (?, ?) AND asked_at > ?`,
+			state, micros(now.Add(approvedFor)), id, waiting, before, micros(now.Add(-waitsFor)))
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func TestAQuestionIsAskedOnce(t *testing.T) {
 		"whom":       func(q *phone.Question) { q.Order.To = number(t, "+8613800138001") },
 		"what for":   func(q *phone.Question) { q.Order.Task = "y" },
 		"told what":  func(q *phone.Question) { q.Order.Options = map[string]any{"instructions": "y"} },
+		"heard":      func(q *phone.Question) { q.Heard = true },
 		"by whom":    func(q *phone.Question) { q.Provider = "pamela" },
 		"how much":   func(q *phone.Question) { q.Worst = phone.Micros(11, "USD") },
 		"which":      func(q *phone.Question) { q.Worst = phone.Micros(10, "CNY") },
@@ -43,7 +44,7 @@ func TestAQuestionIsAskedOnce(t *testing.T) {
 			t.Errorf("another question, %s, is the same", name)
 		}
 	}
-	if all, err := l.Waiting(t.Context(), now()); err != nil || len(all) != 9 {
+	if all, err := l.Waiting(t.Context(), now()); err != nil || len(all) != 10 {
 		t.Errorf("%d wait, %v", len(all), err)
 	}
 	if all, err := l.Waiting(t.Context(), now().Add(3*time.Hour)); err != nil || len(all) != 0 {
@@ -134,6 +135,15 @@ func TestANoIsRemembered(t *testing.T) {
 	}
 	if err := l.Answer(t.Context(), q.ID, true, now()); phone.CodeOf(err) != phone.NotFound {
 		t.Errorf("a no was turned into a yes: %v", err)
+	}
+	again := asked(t, l, nil)
+	for i, answer := range []bool{true, false} {
+		if err := l.Answer(t.Context(), again.ID, answer, now()); err != nil {
+			t.Errorf("%d. answer: %v", i, err)
+		}
+	}
+	if f, err := l.Facts(t.Context(), wish(t, "+8613800138000", "", "p").costing(10, 10).Call); err != nil || f.Approved || !f.Declined {
+		t.Errorf("a no after a yes: %+v, %v", f, err)
 	}
 	if err := l.Answer(t.Context(), "ask_nobody", true, now()); phone.CodeOf(err) != phone.NotFound {
 		t.Errorf("%v", err)

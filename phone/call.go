@@ -154,18 +154,19 @@ func (c *Call) end(at time.Time, b Ended) {
 }
 
 // Charge is what the call counts for in budgets: the worst case until it is known better, and as long as nobody knows
-// what became of it. A call of which no cost was told is reckoned by its started minutes, at least one.
+// what became of it. A call whose cost its provider did not tell is reckoned by its started minutes, at least one, at the
+// rate that it was reserved with; if they talked, and nobody knows how long, it keeps the worst case.
 func (c *Call) Charge() Money {
 	switch {
 	case !c.Ended():
 		return c.Worst
 	case c.Failure != nil: // it was never dialed
 		return Micros(0, c.Worst.Currency())
-	case c.Cost != nil && c.Cost.Money.Currency() == c.Worst.Currency():
-		return c.Cost.Money
+	case c.Cost != nil && !c.Cost.Estimated && c.Cost.Money.Currency() == c.Worst.Currency():
+		return Micros(max(0, c.Cost.Money.Micros()), c.Worst.Currency())
 	case c.Duration != nil:
 		return c.PerMinute.Times(minutes(*c.Duration))
-	case c.Outcome == UnknownOutcome || c.Outcome == Completed:
+	case c.Outcome == UnknownOutcome || c.Outcome == Completed || !c.StartedAt.IsZero():
 		return c.Worst
 	}
 	return c.PerMinute
@@ -182,7 +183,7 @@ func WorstCase(perMinute Money, longest time.Duration) Money {
 // Faulty says whether the call shows that its provider may not work: nobody knows whether it was placed, or it failed, and
 // not because of what was asked for.
 func (c *Call) Faulty() bool {
-	if c.Failure != nil && c.Failure.Code == Invalid {
+	if c.Failure != nil && (c.Failure.Code == Invalid || c.Failure.Code == Refused) {
 		return false
 	}
 	return c.Status == Unconfirmed || c.Ended() && c.Outcome == Failed

@@ -16,7 +16,7 @@ type Facts struct {
 	Approved  bool     // a person has allowed this call
 	Declined  bool     // a person has just said no to it
 
-	ToNumber []*Call // to the same number in the last 24 hours, whoever placed them, the newest first; without what was said
+	ToNumber []*Call // to the same number, placed or ended in the last 24 hours, by whomever, the newest first; without what was said
 	Open     []*Call // all that are not over, whoever placed them
 
 	Placed  []time.Time // when the principal placed calls in the last 24 hours, the newest first

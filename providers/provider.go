@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,6 +92,9 @@ func (p *Provider) Capabilities() []string {
 // LongestTask bounds a task, in characters. A service may take less.
 const LongestTask = 20_000
 
+// longestWord bounds a name, a voice and a language, in characters.
+const longestWord = 200
+
 // Check refuses an order that the service would not take, before anything is reserved or asked. Errors: invalid.
 func (p *Provider) Check(o phone.Order) error {
 	if strings.TrimSpace(o.Task) == "" {
@@ -98,6 +102,14 @@ func (p *Provider) Check(o phone.Order) error {
 	}
 	if n := utf8.RuneCountInString(o.Task); n > LongestTask {
 		return phone.Errorf(phone.Invalid, "The task has %d characters; at most %d are taken.", n, LongestTask)
+	}
+	for what, text := range map[string]string{"agent_name": o.AgentName, "caller_name": o.CallerName, "voice": o.Voice, "language": o.Language} {
+		if n := utf8.RuneCountInString(text); n > longestWord {
+			return phone.Errorf(phone.Invalid, "%s has %d characters; at most %d are taken.", what, n, longestWord)
+		}
+	}
+	if raw, err := json.Marshal(o.Options); err != nil || len(raw) > LongestTask {
+		return phone.Errorf(phone.Invalid, "provider_options are too long, or cannot be read: at most %d characters are taken.", LongestTask)
 	}
 	if err := p.spec.check(o.Options); err != nil {
 		return err

@@ -81,8 +81,9 @@ func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (C
 	if err := p.Check(phone.Order{To: n, Task: "x"}); err != nil {
 		c.Refusals = append(c.Refusals, refusal(err))
 	}
+	s.catchUp(ctx, p, n)
 	w := s.wish(ctx, p, r, n)
-	o := r.Order
+	o := s.lasting(r.Order, w)
 	o.To, o.Task = n, strings.TrimSpace(r.Task)
 	call := s.newCall("", who, p, o, w.Longest)
 	facts, err := s.Ledger.Facts(ctx, call)
@@ -93,7 +94,13 @@ func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (C
 	if z := facts.Contact; z != nil && z.Zone != "" {
 		c.Zones, c.Local = []string{z.Zone}, there([]string{z.Zone})
 	}
-	c.Refusals = append(c.Refusals, s.guard.Judge(w, facts)...)
+	refusals := s.guard.Judge(w, facts)
+	for _, r := range refusals {
+		if r.Fault != nil {
+			s.Fault("judge", r.Fault)
+		}
+	}
+	c.Refusals = append(c.Refusals, refusals...)
 	return c, nil
 }
 
@@ -115,7 +122,10 @@ func (s *Switchboard) DryRun(ctx context.Context, who phone.Caller, r Request) (
 	if err != nil || len(c.Refusals) > 0 {
 		return c, err
 	}
-	_, err = s.plan(ctx, r)
+	p, err := s.plan(ctx, r)
+	if err == nil {
+		_, err = s.intent(ctx, who, p)
+	}
 	return c, err
 }
 

@@ -51,6 +51,7 @@ func newCallee(t testing.TB, p guard.Policy, place func(phone.Order) (phone.Ref,
 	b := New(Options{Ledger: l, Policy: p, Providers: []*providers.Provider{
 		providers.New(spec("test", covers...), s, providers.Options{Account: "acc"}),
 	}})
+	close(b.caughtUp) // nothing runs beside the test, and nothing is stale
 	t.Cleanup(func() {
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)

@@ -13,14 +13,19 @@ import (
 	"github.com/outdial/outdial/providers"
 )
 
-// follow has a call followed that this process holds, until it is over or another process has taken it.
-func (s *Switchboard) follow(h ledger.Held) {
+// follow has a call followed that this process holds, until it is over or another process has taken it. looked is closed
+// once the provider was asked about it for the first time.
+func (s *Switchboard) follow(h ledger.Held) (looked <-chan struct{}) {
+	first := make(chan struct{})
+	seen := sync.OnceFunc(func() { close(first) })
 	p, ok := s.holding(h.Call)
 	if !ok {
-		return
+		seen()
+		return first
 	}
 	done := s.work(h.ID)
 	if !s.begin(&s.follows, func() {
+		defer seen()
 		defer done() // a call that is not over is then taken up by the next round
 		ctx, cancel := context.WithCancel(s.life)
 		defer cancel()
@@ -28,16 +33,18 @@ func (s *Switchboard) follow(h ledger.Held) {
 			s.follows.Go(func() { s.hangUp(ctx, p, h) })
 		}
 		s.follows.Go(func() { s.watchLength(ctx, p, h) })
-		if err := s.read(ctx, p, h); err != nil && ctx.Err() == nil {
+		if err := s.read(ctx, p, h, seen); err != nil && ctx.Err() == nil {
 			s.Log.Warn().Err(err).Str("call", h.ID).Msg("stopped following")
 		}
 	}) {
 		done()
+		seen()
 	}
+	return first
 }
 
 // read follows a call to its end. A fault in what a provider says ends the following and not the process.
-func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.Held) (err error) {
+func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.Held, seen func()) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("panic: %v", fault)
@@ -51,7 +58,15 @@ func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.
 	if len(h.Turns) > 0 {
 		observed = p.Resumed
 	}
-	return s.desk.Follow(ctx, h.Call, history, observed(ctx, h.Ref), s.recorder(h))
+	all := observed(ctx, h.Ref)
+	return s.desk.Follow(ctx, h.Call, history, func(yield func(phone.Observation) bool) {
+		for o := range all {
+			if !yield(o) { // which returns once it is recorded
+				return
+			}
+			seen()
+		}
+	}, s.recorder(h))
 }
 
 // hangUp ends a call that somebody cancelled before the provider had it. It tries for a while.
@@ -222,7 +237,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var renewed time.Time
-	for {
+	for first := true; ; first = false {
 		news, now := s.Ledger.News(), time.Now()
 		if now.Sub(renewed) >= s.Ledger.Lease()/3 {
 			if err := s.Ledger.Renew(ctx, now); ctx.Err() != nil {
@@ -233,7 +248,10 @@ func (s *Switchboard) Run(ctx context.Context) {
 				renewed = now
 			}
 		}
-		s.takeUp(ctx, now)
+		looks := s.takeUp(ctx, now)
+		if first {
+			tail.Go(func() { s.waitFor(ctx, looks) })
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -267,9 +285,23 @@ func (s *Switchboard) giveUp(ctx context.Context, h ledger.Held) {
 	}
 }
 
+// waitFor waits until the first of the calls that nobody followed were looked up, for a while.
+func (s *Switchboard) waitFor(ctx context.Context, looks []<-chan struct{}) {
+	defer close(s.caughtUp)
+	ctx, cancel := context.WithTimeout(ctx, catchUpFor)
+	defer cancel()
+	for _, looked := range looks {
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // takeUp claims calls that nobody is at work on. Of one that was being dialed nobody knows whether it happened: it is never
-// dialed again.
-func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
+// dialed again. looks are closed as those that are followed now have been looked up.
+func (s *Switchboard) takeUp(ctx context.Context, now time.Time) (looks []<-chan struct{}) {
 	accounts := ledger.Accounts{Any: now.Add(-heldFor)}
 	for _, p := range s.Providers {
 		accounts.Ask = append(accounts.Ask, p.Account())
@@ -288,7 +320,7 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 				s.giveUp(ctx, h)
 				continue
 			}
-			s.follow(h)
+			looks = append(looks, s.follow(h))
 			continue
 		case ledger.Unknown:
 			s.search(h)
@@ -300,4 +332,5 @@ func (s *Switchboard) takeUp(ctx context.Context, now time.Time) {
 			s.Log.Error().Err(err).Str("call", h.ID).Msg("an interrupted dial could not be recorded")
 		}
 	}
+	return looks
 }

@@ -72,10 +72,18 @@ func (s *Switchboard) plan(ctx context.Context, r Request) (plan, error) {
 			Message: fmt.Sprintf("max_duration_seconds: the operator allows %d at most.", int(asked.Seconds())),
 		}
 	}
-	if p.Spec().MaxDuration && s.guard.Longest > 0 {
+	return plan{r, s.lasting(o, w), p, w}, nil
+}
+
+// lasting is an order with the length that its call may have, where its provider keeps to one.
+func (s *Switchboard) lasting(o phone.Order, w guard.Wish) phone.Order {
+	switch {
+	case !w.Bounded:
+		o.MaxDuration = 0
+	case s.guard.Longest > 0:
 		o.MaxDuration = w.Longest
 	}
-	return plan{r, o, p, w}, nil
+	return o
 }
 
 // wish is what the guard judges.
@@ -86,7 +94,7 @@ func (s *Switchboard) wish(ctx context.Context, p *providers.Provider, r Request
 	}
 	return guard.Wish{
 		To: to, Provider: p.Name(), Title: p.Spec().Title, Regions: p.Spec().Regions, RingsNo: p.Spec().Simulated,
-		Longest: s.guard.Length(bounded), Skew: p.Skew(ctx), CanAsk: r.CanAsk,
+		Longest: s.guard.Length(bounded), Bounded: p.Spec().MaxDuration, Skew: p.Skew(ctx), CanAsk: r.CanAsk,
 	}
 }
 
@@ -108,9 +116,10 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, instead error) (Placement, error) {
 	p, err := s.plan(ctx, r)
 	if err != nil {
-		s.noteRefusal(ctx, who, err)
+		s.noteRefusal(ctx, who, false, err)
 		return Placement{}, err
 	}
+	s.catchUp(ctx, p.provider, p.order.To)
 	intent, err := s.intent(ctx, who, p)
 	if err != nil {
 		return Placement{}, err
@@ -132,9 +141,10 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, in
 	}
 	if err != nil {
 		if !s.spared(p.provider) {
-			s.noteRefusal(ctx, who, err)
+			s.noteRefusal(ctx, who, p.wish.RingsNo, err)
 		}
-		return Placement{Question: s.question(ctx, p, intent.Call, refusals, facts)}, err
+		q, err := s.question(ctx, p, intent.Call, refusals, facts, err)
+		return Placement{Question: q}, err
 	}
 	if !replayed && !s.begin(&s.dials, func() {
 		defer done()
@@ -151,12 +161,44 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, in
 
 // noteRefusal remembers that somebody asked for whom outdial must not call: who does so again and again is misled, or
 // searches for what the guard lets through.
-func (s *Switchboard) noteRefusal(ctx context.Context, who phone.Caller, err error) {
+func (s *Switchboard) noteRefusal(ctx context.Context, who phone.Caller, simulated bool, err error) {
 	switch phone.AsError(err).Reason {
 	case "do_not_call", "region_not_allowed", "number_type":
-		if err := s.Ledger.Refused(context.WithoutCancel(ctx), who.Principal, time.Now()); err != nil {
-			s.Fault("refused", err)
-		}
+		s.countRefusal(ctx, who.Principal, simulated)
+	case "guard_fault":
+		s.Fault("judge", err)
+	}
+}
+
+func (s *Switchboard) countRefusal(ctx context.Context, principal string, simulated bool) {
+	if err := s.Ledger.Refused(context.WithoutCancel(ctx), principal, simulated, time.Now()); err != nil {
+		s.Fault("refused", err)
+	}
+}
+
+// catchUpFor is how long a request waits for what is to be known of earlier calls.
+const catchUpFor = 5 * time.Second
+
+// catchUp has earlier calls looked up before a new one is judged by them: those that nobody followed when this process
+// started, and those to the same number whose record had not come in time. In either somebody may have asked not to be
+// called again.
+func (s *Switchboard) catchUp(ctx context.Context, p *providers.Provider, to phone.Number) {
+	if s.spared(p) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpFor)
+	defer cancel()
+	select {
+	case <-s.caughtUp:
+	case <-s.life.Done():
+	case <-ctx.Done():
+	}
+	late, err := s.Ledger.Late(ctx, to, time.Now())
+	if err != nil && ctx.Err() == nil {
+		s.Fault("late", err)
+	}
+	for _, h := range late {
+		s.lateRecord(ctx, h)
 	}
 }
 

@@ -34,6 +34,8 @@ type Switchboard struct {
 	guard *guard.Guard
 	desk  *follow.Desk
 
+	caughtUp chan struct{} // closed once the calls that nobody followed at the start have been looked up
+
 	life    context.Context // of what goes on without anybody asking: dials, following
 	end     context.CancelFunc
 	dials   sync.WaitGroup
@@ -46,7 +48,7 @@ type Switchboard struct {
 
 // New makes a switchboard. Close ends it.
 func New(o Options) *Switchboard {
-	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}}
+	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, caughtUp: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }

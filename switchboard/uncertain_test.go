@@ -363,6 +363,7 @@ func TestThePersonWins(t *testing.T) {
 	}
 	s := uncertain()
 	b := New(Options{Ledger: l, Providers: []*providers.Provider{searching(s)}})
+	close(b.caughtUp)
 	_, err = b.Place(t.Context(), me(), ask("+8613800138000", "x"))
 	id := phone.AsError(err).CallID
 	if _, err := l.Resolve(t.Context(), id, true, "", nil); err != nil {

@@ -31,43 +31,56 @@ type asking struct {
 }
 
 type openQuestion struct {
+	at     map[string]bool // the sessions in which it is put
 	done   chan struct{}
 	answer peer.Answer // once done; empty if there was none
 }
 
 func newAsking() *asking { return &asking{open: map[string]*openQuestion{}} }
 
-// ask gives the open question of a name, which put asks if it is not open yet.
-func (a *asking) ask(name string, put func() peer.Answer) *openQuestion {
+// ask gives the open question of a name, which put asks in a session where it is not open yet: the client of another one may
+// be gone. The first answer from any of them counts.
+func (a *asking) ask(name, session string, put func() peer.Answer) *openQuestion {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if q, ok := a.open[name]; ok {
+	q, ok := a.open[name]
+	if !ok {
+		q = &openQuestion{at: map[string]bool{}, done: make(chan struct{})}
+		a.open[name] = q
+	}
+	if q.at[session] {
 		return q
 	}
-	q := &openQuestion{done: make(chan struct{})}
-	a.open[name] = q
+	q.at[session] = true
 	go func() {
-		defer close(q.done)
-		q.answer = put()
+		answer := put()
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		delete(q.at, session)
+		if a.open[name] != q || answer == "" && len(q.at) > 0 {
+			return // it has been answered in another session, or may yet be
+		}
+		q.answer = answer
 		delete(a.open, name)
+		close(q.done)
 	}()
 	return q
 }
 
-// confirm has a person at the client asked about calls. Without an error and without something to ask, they have said yes:
-// each of the calls may be placed once. ask is what the client is to be answered, where it asks by rounds.
-// Errors: refused with reason needs_confirmation.
+// confirm has a person at the client asked about calls. Without an error and without something to ask, they have said yes,
+// and the ledger knows what that is worth: each call is to be tried again. ask is what the client is to be answered, where
+// it asks by rounds. Errors: refused with reason needs_confirmation.
 func (b toolbox) confirm(ctx context.Context, c client, questions []phone.Question) (ask *mcp.CallToolResult, err error) {
 	if c.peer.ByRounds(ctx) {
 		return b.confirmByRounds(c, questions)
 	}
-	open := b.asking.ask(strings.Join(ids(questions), " "), func() peer.Answer {
+	session := mcpserver.ClientSessionFromContext(ctx).SessionID() // without one it cannot be asked
+	open := b.asking.ask(strings.Join(ids(questions), " "), session, func() peer.Answer {
 		answer, err := c.peer.Ask(ctx, questionText(questions), answerIn)
-		if err != nil || !b.answered(ctx, questions, answer) {
+		if err != nil {
 			return ""
 		}
+		b.answered(ctx, questions, answer)
 		return answer
 	})
 	wait, done := c.peer.Waiting(ctx)
@@ -90,14 +103,12 @@ func (b toolbox) confirmByRounds(c client, questions []phone.Question) (*mcp.Cal
 		return mcpserver.NewInputRequestBuilder(state).Elicit(theForm, peer.Question(questionText(questions))).ToolResult(), nil
 	}
 	asked := b.unseal(c, state)
+	if given == nil || len(asked) == 0 {
+		return nil, notAllowed("The answer is not one to this request, or came too late. Nobody was called; send the request anew, without it.")
+	}
 	questions = slices.DeleteFunc(slices.Clone(questions), func(q phone.Question) bool { return !slices.Contains(asked, q.ID) })
-	if given == nil || len(questions) == 0 {
-		return nil, notAllowed("The answer is not one to this request, or was used already, or came too late. Nobody was called; send the request anew, without it.")
-	}
 	answer := peer.Answer(given.Action)
-	if !b.answered(context.Background(), questions, answer) {
-		answer = ""
-	}
+	b.answered(context.Background(), questions, answer)
 	return nil, verdict(answer)
 }
 
@@ -118,17 +129,17 @@ func (b toolbox) unseal(c client, state string) []string {
 	return fields[1:n]
 }
 
-// answered records what a person said; false if that was too late, or was no answer.
-func (b toolbox) answered(ctx context.Context, questions []phone.Question, answer peer.Answer) bool {
+// answered records what a person said. A question that waits no longer has been answered before, by an equal request or at
+// the terminal: that answer stays, and those to the others count all the same.
+func (b toolbox) answered(ctx context.Context, questions []phone.Question, answer peer.Answer) {
 	if answer != peer.Yes && answer != peer.No {
-		return answer == peer.Dismissed
+		return
 	}
 	for _, q := range questions {
-		if err := b.board.Answer(ctx, q, answer == peer.Yes); err != nil {
-			return false
+		if err := b.board.Answer(ctx, q, answer == peer.Yes); err != nil && phone.CodeOf(err) != phone.NotFound {
+			b.board.Fault("answer", err)
 		}
 	}
-	return true
 }
 
 // verdict is nil for yes.
@@ -141,7 +152,7 @@ func verdict(a peer.Answer) error {
 	case peer.Dismissed:
 		return notAllowed("A person was asked and did not answer the question. Nobody was called; ask them before you try again.")
 	}
-	return notAllowed("A person could not be asked, or their answer came too late. Nobody was called; the same request can be sent again.")
+	return notAllowed("A person could not be asked, or what came back is no answer. Nobody was called; the same request can be sent again.")
 }
 
 func notAllowed(message string) error {
@@ -183,15 +194,15 @@ func QuestionText(q phone.Question) string {
 		p.line("Careful: this number was given by somebody on a phone call.")
 	}
 	p.line("Through: %s", q.Provider)
-	cost := "nothing"
-	if q.Worst.Micros() > 0 {
-		cost = fmt.Sprintf("%s at most (%s)", q.Worst, q.Longest)
+	cost := "not known: no rate is set"
+	if q.Worst.Currency() != "" {
+		cost = fmt.Sprintf("%s at worst (%s)", q.Worst, q.Longest)
 	}
 	p.line("Cost: %s", cost)
 	p.line("What follows is in the agent's words.")
 	quoted := func(name, value string) {
-		if value != "" {
-			p.line("%s: %q", name, Harmless(value))
+		if value != "" { // in one piece: blanks could push words to where a line of ours would begin
+			p.line("%s: %q", name, strings.Join(strings.Fields(Harmless(value)), " "))
 		}
 	}
 	quoted("On behalf of", o.CallerName)

@@ -220,7 +220,12 @@ func newDecoy(t *testing.T, d *decoy, contacts ...string) *mcpserver.MCPServer {
 		Account: "d", Pace: providers.Pace{RecordEvery: time.Millisecond},
 	})
 	b := switchboard.New(switchboard.Options{Ledger: l, Providers: []*providers.Provider{p}, Policy: guard.Policy{Gap: 10 * time.Minute, Confirm: guard.Never}})
+	running, stop := context.WithCancel(context.Background())
+	var rounds sync.WaitGroup
+	rounds.Go(func() { b.Run(running) })
 	t.Cleanup(func() {
+		stop()
+		rounds.Wait()
 		if err := errors.Join(b.Close(context.Background()), l.Close()); err != nil {
 			t.Error(err)
 		}

@@ -32,6 +32,23 @@ func (p *program) onLedger(do func(ctx context.Context, l *ledger.Ledger, values
 	}
 }
 
+// onLedgerAnyhow is onLedger for what must not fail because some other setting is wrong. It says which ledger that is.
+func (p *program) onLedgerAnyhow(do func(ctx context.Context, l *ledger.Ledger, values []value, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) (err error) {
+		broken := p.settings.load()
+		values, rerr := p.settings.resolve()
+		if broken = errors.Join(broken, rerr); broken != nil {
+			fmt.Fprintf(p.errs, "outdial: %s\n  This is done all the same, on the ledger %s.\n", plain(phone.AsError(broken).Message), valueOf(values, "", "database"))
+		}
+		l, err := p.openLedger(c.Context(), values)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, l.Close()) }()
+		return do(c.Context(), l, values, args)
+	}
+}
+
 // regionOf is whose national numbers are meant; empty: none. Errors: invalid.
 func regionOf(values []value) (string, error) {
 	r := strings.ToUpper(valueOf(values, "", "region"))

@@ -56,7 +56,7 @@ func (p *program) policy() *cobra.Command {
 	show := p.onLedger(func(ctx context.Context, l *ledger.Ledger, values []value, _ []string) error {
 		return p.showPolicy(ctx, l, values)
 	})
-	throw := p.onLedger(func(ctx context.Context, l *ledger.Ledger, values []value, _ []string) error {
+	throw := p.onLedgerAnyhow(func(ctx context.Context, l *ledger.Ledger, values []value, _ []string) error {
 		if err := operator.SwitchDialing(ctx, l, dialing == "on", why); err != nil {
 			return err
 		}

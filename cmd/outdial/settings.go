@@ -177,11 +177,11 @@ func (s *settings) find(owner string, set providers.Setting) (value, error) {
 	v := value{Setting: set, Owner: owner}
 	flag := flagName(owner, set.Name)
 	if f := s.used.Lookup(flag); f != nil && f.Changed {
-		v.Value, v.From = f.Value.String(), "--"+flag
+		v.Value, v.From = strings.TrimSpace(f.Value.String()), "--"+flag
 		return v, nil
 	}
 	if e := s.env[set.Env]; e != "" {
-		v.Value, v.From = e, set.Env
+		v.Value, v.From = strings.TrimSpace(e), set.Env
 		return v, nil
 	}
 	if path := s.env[set.Env+"_FILE"]; set.Secret && path != "" {
@@ -193,7 +193,7 @@ func (s *settings) find(owner string, set providers.Setting) (value, error) {
 		return v, nil
 	}
 	if in, ok := s.inFile(owner, set.Name); ok {
-		v.Value, v.From = in, s.at
+		v.Value, v.From = strings.TrimSpace(in), s.at
 		return v, nil
 	}
 	if set.Elsewhere != nil {

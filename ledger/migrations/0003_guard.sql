@@ -33,6 +33,7 @@ CREATE TABLE heard (
 CREATE INDEX heard_at ON heard (at);
 CREATE TABLE refusals (
   principal TEXT NOT NULL,
+  simulated BIGINT NOT NULL,
   at        BIGINT NOT NULL
 );
 CREATE INDEX refusals_by_principal ON refusals (principal, at);

@@ -173,10 +173,8 @@ func (r *reader) hasTurns(list []any) bool {
 
 // speaker tells who a label names. "human agent" is a person, and so is a "customer service agent".
 func (r *reader) speaker(label string) speaker {
-	if l := strings.ToLower(strings.TrimSpace(label)); l == "" || len(l) > 60 {
+	if l := strings.TrimSpace(label); l == "" || len(l) > 60 {
 		return unknown
-	} else if l == r.agentName {
-		return agent
 	}
 	has := func(some ...string) bool {
 		return slices.ContainsFunc(letters(label), func(w string) bool { return slices.Contains(some, w) })
@@ -190,6 +188,8 @@ func (r *reader) speaker(label string) speaker {
 		return agent
 	case has("caller"):
 		return caller
+	case strings.ToLower(strings.TrimSpace(label)) == r.agentName: // last: a name that the request gives must not make an agent of the callee
+		return agent
 	}
 	return unknown
 }

@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,6 +143,9 @@ func (c *Client) Date(ctx context.Context) (time.Time, error) {
 	t, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
 		return time.Time{}, &phone.Error{Code: phone.Unavailable, Message: c.name + " does not tell the time.", Err: err}
+	}
+	if age, err := strconv.Atoi(a.Header.Get("Age")); err == nil && age > 0 { // a cache has answered (RFC 9111, 5.1)
+		t = t.Add(time.Duration(age) * time.Second)
 	}
 	return t, nil
 }
