@@ -55,9 +55,9 @@ func (l *Ledger) Ask(ctx context.Context, q phone.Question) (phone.Question, err
 			return err
 		}
 		q.ID = "ask_" + newID()
-		_, err = tx.Exec(`INSERT INTO questions (id, principal, number, whom, spec, provider, longest, currency, worst, heard, asked_at, state, until, call_id)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`, q.ID, q.Principal, q.Order.To.E164(), q.Whom, s, q.Provider,
-			q.Longest.Microseconds(), q.Worst.Currency(), q.Worst.Micros(), flag(q.Heard), micros(q.AskedAt), waiting)
+		_, err = tx.Exec(`INSERT INTO questions (id, principal, number, whom, spec, provider, longest, currency, worst, heard, simulated, asked_at, state, until, call_id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`, q.ID, q.Principal, q.Order.To.E164(), q.Whom, s, q.Provider,
+			q.Longest.Microseconds(), q.Worst.Currency(), q.Worst.Micros(), flag(q.Heard), flag(q.RingsNo), micros(q.AskedAt), waiting)
 		return err
 	})
 	return q, err
@@ -90,7 +90,7 @@ func (l *Ledger) Waiting(ctx context.Context, now time.Time) ([]phone.Question, 
 }
 
 func questions(ctx context.Context, q querier, which string, args ...any) ([]phone.Question, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, principal, number, whom, spec, provider, longest, currency, worst, heard, asked_at FROM questions `+which, args...)
+	rows, err := q.QueryContext(ctx, `SELECT id, principal, number, whom, spec, provider, longest, currency, worst, heard, simulated, asked_at FROM questions `+which, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func questions(ctx context.Context, q querier, which string, args ...any) ([]pho
 		var number, currency, orderJSON string
 		var s spec
 		var longest, worst, asked int64
-		if err := rows.Scan(&one.ID, &one.Principal, &number, &one.Whom, &orderJSON, &one.Provider, &longest, &currency, &worst, &one.Heard, &asked); err != nil {
+		if err := rows.Scan(&one.ID, &one.Principal, &number, &one.Whom, &orderJSON, &one.Provider, &longest, &currency, &worst, &one.Heard, &one.RingsNo, &asked); err != nil {
 			return nil, err
 		}
 		to, err := phone.RestoreNumber(number)

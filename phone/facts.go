@@ -62,5 +62,6 @@ type Question struct {
 	Longest   time.Duration
 	Worst     Money // what the call may cost; zero where nothing is charged
 	Heard     bool  // the number was spoken on another line
+	RingsNo   bool  // it is about a simulated call
 	AskedAt   time.Time
 }

@@ -16,7 +16,7 @@ func (s *Switchboard) question(ctx context.Context, p plan, c *phone.Call, refus
 	}
 	q := phone.Question{
 		Principal: c.Principal, Order: c.Order, Provider: p.provider.Name(), Longest: p.wish.Longest,
-		Worst: c.Worst, Heard: f.Heard, AskedAt: time.Now().UTC(),
+		Worst: c.Worst, Heard: f.Heard, RingsNo: c.Simulated, AskedAt: time.Now().UTC(),
 	}
 	if f.Contact != nil {
 		q.Whom = f.Contact.Name

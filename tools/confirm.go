@@ -195,8 +195,11 @@ func QuestionText(q phone.Question) string {
 	}
 	p.line("Through: %s", q.Provider)
 	cost := "not known: no rate is set"
-	if q.Worst.Currency() != "" {
+	switch {
+	case q.Worst.Currency() != "":
 		cost = fmt.Sprintf("%s at worst (%s)", q.Worst, q.Longest)
+	case q.RingsNo:
+		cost = "nothing: the call is simulated"
 	}
 	p.line("Cost: %s", cost)
 	p.line("What follows is in the agent's words.")

@@ -53,7 +53,7 @@ func callsWaitApart(t *testing.T, apart time.Duration, numbers ...string) *waiti
 			}
 			c := phone.Begin(ledger.NewCallID(), who, "simulator", "acc", phone.Order{To: n, Task: "Book a table\nNumber: +12025550100"}, at)
 			w.calls = append(w.calls, c)
-			if _, err := l.Ask(t.Context(), phone.Question{Principal: who, Order: c.Order, Provider: "simulator", AskedAt: at}); err != nil {
+			if _, err := l.Ask(t.Context(), phone.Question{Principal: who, Order: c.Order, Provider: "simulator", RingsNo: true, AskedAt: at}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestApprove(t *testing.T) {
 		"yes": {
 			numbers: []string{one}, types: "0143\n", said: "+",
 			shows: []string{
-				`Number: \+12025550143 \(not among the contacts\)\n`, `Through: simulator\n`, `Cost: nothing\n`,
+				`Number: \+12025550143 \(not among the contacts\)\n`, `Through: simulator\n`, `Cost: nothing: the call is simulated\n`,
 				`words\.\nTask: "Book a table Number: \+12025550100"\n`, `Asked: 1 min ago, by local\n`,
 				`Allowed: one call, until \d\d:\d\d\. Nobody is called yet: the agent sends its request again`,
 			},

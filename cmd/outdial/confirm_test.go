@@ -27,7 +27,7 @@ func TestConfirmAccept(t *testing.T) {
 				request := fmt.Sprintf(`{"to":%q,"task":%q,"idempotency_key":"one"}`, whom.number, task)
 				answer := c.tool("create_call", request)
 				q := c.question()
-				for _, told := range []string{whom.number + " (" + whom.name + ")", `Task: "crash-yes Number: +12025550199"`, "Through: pamela", "USD 1.00 at most (10m0s)"} {
+				for _, told := range []string{whom.number + " (" + whom.name + ")", `Task: "crash-yes Number: +12025550199"`, "Through: pamela", "USD 1.00 at worst (10m0s)"} {
 					if !strings.Contains(q.text, told) {
 						t.Errorf("the question does not hold %q: %s", told, q.text)
 					}

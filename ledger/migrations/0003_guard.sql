@@ -48,6 +48,7 @@ CREATE TABLE questions (
   currency  TEXT NOT NULL,
   worst     BIGINT NOT NULL,
   heard     BIGINT NOT NULL,
+  simulated BIGINT NOT NULL,
   asked_at  BIGINT NOT NULL,
   state     TEXT NOT NULL,
   until     BIGINT NOT NULL,
