@@ -29,7 +29,7 @@ test: prepare ## every test, with the race detector; brings what they need
 		race=; \
 	fi; \
 	set -x; go test $$race -timeout 10m ./...
-	go test -timeout 10m ./internal/faultlab # in full: with the race detector it plays a part
+	go test -timeout 10m ./internal/faultlab ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone # in full: with the race detector they play a part
 
 .PHONY: prepare
 prepare: # what the tests need beside Go

@@ -360,7 +360,7 @@ func TestInjectionCorpus(t *testing.T) {
 			d, server := newParrot(t)
 			base, refused, mark := converse(t, d, server, nice, 0), refuse(t, d, server, nice, 0), ""
 			stop := converse(t, d, server, "Please do not call me again", 1000)
-			for i := g; i < len(all); i += side {
+			for i := g; i < len(all); i += side * min(share(), 3) {
 				says := strings.ReplaceAll(all[i], "MARK", mark)
 				t.Run(strconv.Itoa(i+1), func(t *testing.T) {
 					c := converse(t, d, server, says, i+1)
