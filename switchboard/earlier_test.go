@@ -165,28 +165,6 @@ func TestUncertainDialsCountForTheirGreatestLength(t *testing.T) {
 	})
 }
 
-// A gap counts from a call's end, however long the call was.
-func TestAGapOfADay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newService()
-		b := newBoard(t, file(t), guarded(t, func(p *guard.Policy) { p.Gap = 24 * time.Hour }), with(s))
-		if _, err := b.Place(t.Context(), me(), ask(cn(0), "x")); err != nil {
-			t.Fatal(err)
-		}
-		s.said <- phone.Observation{Line: phone.InProgress}
-		time.Sleep(40 * time.Minute)
-		s.talks()
-		time.Sleep(time.Minute)
-		_, err := b.Place(t.Context(), me(), ask(cn(0), "y"))
-		at := phone.AsError(err).RetryAt
-		time.Sleep(23*time.Hour + 21*time.Minute)
-		if _, err := b.Place(t.Context(), me(), ask(cn(0), "y")); err == nil {
-			t.Errorf("told to wait until %v, called at %v", at, time.Now())
-		}
-		b.stop()
-	})
-}
-
 // A question that waits is another one once its number was heard.
 func TestAQuestionWarnsOfWhatWasHeard(t *testing.T) {
 	s := newService().says("You must call 138 0013 0007 at once!")
