@@ -113,6 +113,9 @@ func cases() map[string]judged {
 	ended := func(o phone.Outcome, before time.Duration) phone.Call {
 		return phone.Call{Status: phone.StatusEnded, Outcome: o, CreatedAt: ago(before + time.Minute), EndedAt: ago(before)}
 	}
+	unplaced := func(s phone.Status, before time.Duration) phone.Call {
+		return phone.Call{Status: s, CreatedAt: ago(before), Failure: &phone.Failure{}}
+	}
 	moments := func(each ...time.Duration) []time.Time {
 		var all []time.Time
 		for _, d := range each {
@@ -151,9 +154,12 @@ func cases() map[string]judged {
 		"the clock is behind":               {wish: func(w *Wish) { w.Skew = -5*time.Minute - time.Second }, code: "clock_wrong"},
 		"the clock is ahead":                {wish: func(w *Wish) { w.Skew = 10 * time.Minute }, code: "clock_wrong"},
 
-		"on the list for good":  {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }, code: "do_not_call"},
-		"on the list for a day": {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{CallID: "c"} }, code: "do_not_call"},
-		"on the list and known": {facts: both(contact, func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }), code: "do_not_call"},
+		"on the list for good":       {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }, code: "do_not_call"},
+		"on the list for a day":      {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{CallID: "c"} }, code: "do_not_call"},
+		"on the list and known":      {facts: both(contact, func(f *phone.Facts) { f.DoNotCall = &phone.Block{} }), code: "do_not_call"},
+		"on the list till tomorrow":  {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{Until: noon().Add(24 * hour)} }, code: "do_not_call", at: 24 * hour, perhaps: true},
+		"asked not to be called":     {facts: func(f *phone.Facts) { f.DoNotCall = &phone.Block{CallID: "c", Until: noon().Add(30 * 24 * hour)} }, code: "do_not_call", at: 30 * 24 * hour, perhaps: true},
+		"a contact who asked for it": {facts: both(contact, func(f *phone.Facts) { f.DoNotCall = &phone.Block{CallID: "c"} }), code: "do_not_call"},
 
 		"contacts only":            {policy: func(p *Policy) { p.ContactsOnly = true }, code: "not_a_contact"},
 		"contacts only, and one":   {policy: func(p *Policy) { p.ContactsOnly = true }, facts: contact},
@@ -192,6 +198,8 @@ func cases() map[string]judged {
 		"unconfirmed, long":                {facts: earlier(phone.Call{Status: phone.Unconfirmed, CreatedAt: ago(30 * time.Minute), Order: phone.Order{To: number2(), MaxDuration: hour}}), code: "busy", about: "call_1"},
 		"being dialed":                     {facts: earlier(phone.Call{Status: phone.Dialing, CreatedAt: ago(time.Second), Order: phone.Order{To: number2()}}), code: "busy", about: "call_1"},
 		"being dialed, whatever the limit": {policy: func(p *Policy) { p.Concurrent = 0 }, facts: earlier(phone.Call{Status: phone.Dialing, Order: phone.Order{To: number2()}}), code: "busy", about: "call_1"},
+		"called twice of late":             {facts: both(earlier(ended(phone.Completed, time.Minute)), earlier(ended(phone.Completed, 8*time.Minute))), code: "too_soon", at: 9 * time.Minute, about: "call_1"},
+		"going on, with news":              {facts: earlier(phone.Call{Status: phone.InProgress, CreatedAt: ago(time.Minute), ChangedAt: ago(time.Second), Order: phone.Order{To: number2()}}), code: "busy", about: "call_1"},
 		"going on":                         {facts: earlier(phone.Call{Status: phone.InProgress, CreatedAt: ago(hour), Order: phone.Order{To: number2()}}), code: "busy", about: "call_1"},
 		"going on, no limit":               {policy: func(p *Policy) { p.Concurrent = 0 }, facts: earlier(phone.Call{Status: phone.InProgress, Order: phone.Order{To: number2()}})},
 		"going on for somebody else":       {facts: earlier(phone.Call{Principal: "she", Status: phone.InProgress, Order: phone.Order{To: number2()}}), code: "busy"},
@@ -202,10 +210,13 @@ func cases() map[string]judged {
 		"two unconfirmed":              {facts: open(2, phone.Unconfirmed, ago(9*time.Minute)), code: "busy", at: time.Minute},
 		"two unconfirmed for a while":  {facts: open(2, phone.Unconfirmed, ago(10*time.Minute))},
 		"two that should be long over": {facts: open(2, phone.InProgress, ago(hour)), code: "busy"},
+		"two, one of them longer":      {facts: both(open(1, phone.Unconfirmed, ago(2*time.Minute)), open(1, phone.Unconfirmed, ago(9*time.Minute))), code: "busy", at: time.Minute},
 
 		"called twice that day":        {facts: both(earlier(ended(phone.Completed, hour)), earlier(ended(phone.Completed, 2*hour)))},
 		"called three times that day":  {facts: both(earlier(ended(phone.Completed, hour)), earlier(ended(phone.Completed, 2*hour)), earlier(ended(phone.Completed, 3*hour))), code: "number_limit", at: 21*hour - time.Minute},
 		"called three times, no limit": {policy: func(p *Policy) { p.PerNumber = 0 }, facts: both(earlier(ended(phone.Completed, hour)), earlier(ended(phone.Completed, 2*hour)), earlier(ended(phone.Completed, 3*hour)))},
+		"three times, one not dialed":  {facts: both(earlier(ended(phone.Completed, hour)), earlier(ended(phone.Completed, 2*hour)), earlier(unplaced(phone.StatusEnded, 3*hour)))},
+		"three times, who knows":       {facts: both(earlier(ended(phone.Completed, hour)), earlier(ended(phone.Completed, 2*hour)), earlier(unplaced(phone.Unconfirmed, 3*hour))), code: "number_limit", at: 21 * hour},
 
 		"nine calls within the hour": {facts: func(f *phone.Facts) { f.Placed = repeat(9, 10*time.Minute) }},
 		"ten calls within the hour":  {facts: func(f *phone.Facts) { f.Placed = repeat(10, 20*time.Minute) }, code: "rate_limited", at: 40 * time.Minute},
@@ -219,6 +230,7 @@ func cases() map[string]judged {
 
 		"no rate":                     {wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
 		"no rate, no budget":          {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay, p.BudgetMonth = nil, nil, nil }, wish: func(w *Wish) { w.Provider = "other" }},
+		"no rate, one for the month":  {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay = nil, nil }, wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
 		"no rate, in a rehearsal":     {policy: func(p *Policy) { p.Rehearse = true }, wish: func(w *Wish) { w.Provider, w.RingsNo = "simulator", true }},
 		"a minute too long":           {wish: func(w *Wish) { w.Longest = 10*time.Minute + time.Second }, code: "budget_exceeded"},
 		"a currency of no budget":     {policy: func(p *Policy) { p.BudgetDay = Budget{"CNY": phone.Micros(1, "CNY")} }, code: "budget_exceeded"},
@@ -238,6 +250,12 @@ func cases() map[string]judged {
 		"five failures, and one before": {facts: func(f *phone.Facts) {
 			f.Faults = moments(19*time.Minute, 9*time.Minute, 8*time.Minute, 7*time.Minute, 6*time.Minute, 5*time.Minute)
 		}, code: "paused", at: 5 * time.Minute},
+		"five failures, and one since": {facts: func(f *phone.Facts) {
+			f.Faults = moments(12*time.Minute, 11*time.Minute, 11*time.Minute, 10*time.Minute, 9*time.Minute, time.Second)
+		}, code: "paused", at: time.Minute},
+		"five failures in ten minutes": {facts: func(f *phone.Facts) {
+			f.Faults = moments(11*time.Minute, 4*time.Minute, 3*time.Minute, 2*time.Minute, time.Minute)
+		}, code: "paused", at: 9 * time.Minute},
 		"five failures, a while ago": {facts: func(f *phone.Facts) {
 			f.Faults = moments(19*time.Minute, 18*time.Minute, 17*time.Minute, 12*time.Minute, 10*time.Minute)
 		}},
@@ -246,6 +264,8 @@ func cases() map[string]judged {
 		}},
 		"three refusals":                {facts: func(f *phone.Facts) { f.Refused = moments(7*time.Minute, 2*time.Minute, time.Minute) }},
 		"three refusals close together": {facts: func(f *phone.Facts) { f.Refused = moments(5*time.Minute, 2*time.Minute, time.Minute) }, code: "paused", at: 14 * time.Minute},
+		"three refusals, and one since": {facts: func(f *phone.Facts) { f.Refused = moments(10*time.Minute, 9*time.Minute, 8*time.Minute, 0) }, code: "paused", at: 7 * time.Minute},
+		"three refusals in 5 minutes":   {facts: func(f *phone.Facts) { f.Refused = moments(6*time.Minute, 2*time.Minute, time.Minute) }, code: "paused", at: 14 * time.Minute},
 		"three refusals, no limit":      {policy: func(p *Policy) { p.PauseRefusals = 0 }, facts: func(f *phone.Facts) { f.Refused = moments(3*time.Minute, 2*time.Minute, time.Minute) }},
 	}
 }

@@ -213,6 +213,8 @@ func TestHoursOfAContact(t *testing.T) {
 		"not at noon":        {phone.Contact{Window: window(t, "14:00-16:00")}, "+12125550143", true}, // 13:00
 		"late there":         {phone.Contact{Zone: "Asia/Shanghai", Window: window(t, "22:00-03:00")}, "+12125550143", false},
 		"toll-free":          {phone.Contact{}, "+18005550143", false},
+		"nearly all day":     {phone.Contact{Zone: "Asia/Dhaka", Window: window(t, "00:30-24:00")}, "+12125550143", true}, // 00:00
+		"all day":            {phone.Contact{Zone: "Asia/Dhaka", Window: window(t, "00:00-24:00")}, "+12125550143", false},
 		"toll-free, at home": {phone.Contact{Zone: "Asia/Shanghai"}, "+18005550143", true},
 	} {
 		w, f := wanted(t), facts()

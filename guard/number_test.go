@@ -26,6 +26,9 @@ func TestEmergency(t *testing.T) {
 		{"1-1-0", "CN", true},
 		{"9 1 1", "US", true},
 		{"+33112", "", true},
+		{"+86110", "US", true},
+		{"+353112", "", true},    // a calling code of three digits
+		{"+291127799", "", true}, // and an emergency number of six
 		{"+8613800138000", "", false},
 		{"13800138000", "CN", false},
 		{"+12025550143", "", false},
@@ -92,6 +95,36 @@ func TestZones(t *testing.T) {
 		}
 		if got := Zones(n); len(got) < want {
 			t.Errorf("%s: %v", to, got)
+		}
+	}
+	if got := Zones(number(t, "+881612345678")); got != nil {
+		t.Errorf("a number of no country: %v", got)
+	}
+}
+
+// What the operator's entry lifts: service lines, and nothing that costs more.
+func TestNumberTypes(t *testing.T) {
+	for to, tt := range map[string]struct {
+		kind            string
+		stranger, known bool // called
+	}{
+		"+447400123456":  {"MOBILE", true, true},
+		"+442079760000":  {"FIXED_LINE", true, true}, // 976 is an exchange like others there
+		"+61147101234":   {"VOIP", true, true},
+		"+864001234567":  {"SHARED_COST", false, true},
+		"+4918500123456": {"UAN", false, true},
+		"+499001234567":  {"PREMIUM_RATE", false, false},
+		"+12129765555":   {"PREMIUM_RATE", false, false},
+		"+4916412345":    {"PAGER", false, false},
+	} {
+		w := Wish{To: number(t, to)}
+		if got := Type(w.To); got != tt.kind {
+			t.Errorf("%s is %s", to, got)
+		}
+		for c, called := range map[*phone.Contact]bool{nil: tt.stranger, {Name: "Ann"}: tt.known} {
+			if got := len(New(Policy{}).Judge(w, phone.Facts{Contact: c})) == 0; got != called {
+				t.Errorf("%s, contact %v: called %v", to, c != nil, got)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -107,7 +108,7 @@ func TestFacts(t *testing.T) {
 func TestRefusalsAreCounted(t *testing.T) {
 	l := fresh(t)
 	begun := now()
-	for _, d := range []time.Duration{21 * time.Minute, 4 * time.Minute, time.Minute} {
+	for _, d := range []time.Duration{21 * time.Minute, 19 * time.Minute, 4 * time.Minute, time.Minute} {
 		if err := l.Refused(t.Context(), "local", false, begun.Add(-d)); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +118,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if f := about(t, l, "+8613800138000"); len(f.Refused) != 2 || !f.Refused[0].Before(f.Refused[1]) {
+	if f := about(t, l, "+8613800138000"); len(f.Refused) != 3 || !slices.IsSortedFunc(f.Refused, time.Time.Compare) {
 		t.Errorf("%v", f.Refused)
 	}
 }
@@ -163,6 +164,9 @@ func TestCharges(t *testing.T) {
 				t.Fatal("an empty ledger has spent something")
 			}
 			h := reserve(t, l, in)
+			if got := spentNow(t, l); got != 1000 {
+				t.Errorf("while it is dialed: %d", got)
+			}
 			h, err := l.Placed(t.Context(), h.ID, "r")
 			if err != nil || spentNow(t, l) != 1000 {
 				t.Fatalf("%v; while it goes on: %d", err, spentNow(t, l))
@@ -206,14 +210,120 @@ func spentNow(t *testing.T, l *Ledger) (sum int64) {
 func TestSpentByTheHour(t *testing.T) {
 	l := fresh(t)
 	hour := now().Truncate(time.Hour)
-	for i, d := range []time.Duration{31 * 24 * time.Hour, 3*time.Hour - time.Minute, 3*time.Hour - 2*time.Minute, 2 * time.Hour} {
+	for i, d := range []time.Duration{31 * 24 * time.Hour, 29 * 24 * time.Hour, 3*time.Hour - time.Minute, 3*time.Hour - 2*time.Minute, 2 * time.Hour} {
 		over(t, l, wish(t, "+8613800138000", string(rune('a'+i)), "p").at(hour.Add(-d)).costing(1, 10), phone.Observation{Outcome: phone.UnknownOutcome})
 	}
 	other := wish(t, "+8613800138000", "z", "p").at(hour.Add(-time.Hour))
 	other.Call.Worst = phone.Micros(7, "CNY")
 	reserve(t, l, other)
 	got := about(t, l, "+8613800138000").Spent
-	if len(got) != 2 || got[0].Money != phone.Micros(10, "USD") || got[1].Money != phone.Micros(20, "USD") || !got[1].At.Equal(hour.Add(-3*time.Hour+2*time.Minute)) {
+	if len(got) != 3 || got[0].Money != phone.Micros(10, "USD") || got[1].Money != phone.Micros(20, "USD") || got[2].Money != phone.Micros(10, "USD") || !got[1].At.Equal(hour.Add(-3*time.Hour+2*time.Minute)) {
 		t.Errorf("%v", got)
+	}
+}
+
+// A number is new to whoever has not rung it before: what others did, what was rehearsed and what was never dialed make it
+// no older.
+func TestNewNumbers(t *testing.T) {
+	l := fresh(t)
+	begun := now()
+	const theirs, slipped, rehearsed, old, never, played = "+8613800138000", "+8613800138001", "+8613800138002", "+8613800138003", "+8613800138004", "+8613800138005"
+	place := func(number string, before time.Duration, change func(*phone.Call)) Held {
+		t.Helper()
+		in := wish(t, number, number+before.String(), "p").at(begun.Add(-before))
+		if change != nil {
+			change(in.Call)
+		}
+		return reserve(t, l, in)
+	}
+	slip := func(h Held) {
+		t.Helper()
+		if _, err := l.Rejected(t.Context(), h.ID, &phone.Failure{Code: phone.Unavailable}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	simulated := func(c *phone.Call) { c.Simulated = true }
+	place(theirs, 25*time.Hour, func(c *phone.Call) { c.Principal = "she" })
+	slip(place(slipped, 25*time.Hour, nil))
+	place(rehearsed, 25*time.Hour, simulated)
+	place(old, 25*time.Hour, nil)
+	for i, number := range []string{theirs, slipped, rehearsed, old} {
+		place(number, time.Duration(i+1)*time.Hour, nil)
+	}
+	place(theirs, 30*time.Minute, nil) // it is new as of the first call
+	slip(place(never, time.Minute, nil))
+	place(played, time.Minute, simulated)
+
+	f := about(t, l, theirs)
+	var hours []time.Duration
+	for _, at := range f.Met {
+		hours = append(hours, begun.Sub(at))
+	}
+	if want := []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour}; !slices.Equal(hours, want) {
+		t.Errorf("new numbers: %v", hours)
+	}
+	for number, want := range map[string]bool{theirs: true, old: true, never: false, played: false} {
+		if got := about(t, l, number).Known; got != want {
+			t.Errorf("%s is known: %v", number, got)
+		}
+	}
+}
+
+// What happened in rehearsals counts for rehearsals.
+func TestRehearsalsCountForThemselves(t *testing.T) {
+	l := fresh(t)
+	in := wish(t, "+8613800138000", "", "p").costing(100, 1000)
+	in.Call.Simulated = true
+	over(t, l, in, phone.Observation{Outcome: phone.Failed})
+	going := wish(t, "+8613800138001", "", "p").costing(100, 1000)
+	going.Call.Simulated = true
+	reserve(t, l, going)
+	rehearsed, err := l.Facts(t.Context(), in.Call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := func(f phone.Facts) []int {
+		return []int{len(f.ToNumber), len(f.Open), len(f.Placed), len(f.Met), len(f.Faults), len(f.Spent)}
+	}
+	if got := counts(rehearsed); !rehearsed.Known || !slices.Equal(got, []int{1, 1, 2, 2, 1, 1}) {
+		t.Errorf("a rehearsal: known %v, %v", rehearsed.Known, got)
+	}
+	if real := about(t, l, "+8613800138000"); real.Known || !slices.Equal(counts(real), make([]int, 6)) {
+		t.Errorf("a real call: known %v, %v", real.Known, counts(real))
+	}
+}
+
+// Records that may yet come are those of the last day's calls to the number that were given up without one.
+func TestLate(t *testing.T) {
+	l := fresh(t)
+	const to = "+8613800138000"
+	lost := func(number, key string, before time.Duration) string {
+		t.Helper()
+		h := reserve(t, l, wish(t, number, key, "p").at(now().Add(-before)))
+		h, err := l.Placed(t.Context(), h.ID, phone.Ref(h.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, events := h.Clone(), h.Settle(now())
+		for _, e := range events {
+			after.Apply(e)
+		}
+		if err := l.Append(t.Context(), after, h.Epoch, events); err != nil {
+			t.Fatal(err)
+		}
+		return h.ID
+	}
+	lost(to, "1", 25*time.Hour)
+	want := []string{lost(to, "3", time.Hour), lost(to, "2", 23*time.Hour)}
+	lost("+8613800138001", "4", time.Hour)
+	over(t, l, wish(t, to, "5", "p"), phone.Observation{Outcome: phone.Completed, Summary: "x"})
+	reserve(t, l, wish(t, to, "6", "p"))
+	all, err := l.Late(t.Context(), number(t, to), now())
+	var got []string
+	for _, h := range all {
+		got = append(got, h.ID)
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, not %v; %v", got, want, err)
 	}
 }

@@ -69,6 +69,31 @@ func TestNoRepeatOfACallThatGoesOn(t *testing.T) {
 	}
 }
 
+// A call whose line is closed is not over until its record is settled.
+func TestNoRepeatOfACallThatWrapsUp(t *testing.T) {
+	l := fresh(t)
+	first := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	h, err := l.Placed(t.Context(), first.ID, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := wish(t, "+8613800138000", "", "p")
+	again.Names, again.Known, again.RepeatOf = []string{"repeat"}, []string{"repeat"}, first.ID
+	for i, busy := range []bool{true, false} {
+		o := phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed}
+		if !busy {
+			o.Extent = phone.Whole
+		}
+		if err := observe(t, l, &h, o); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := l.Reserve(t.Context(), again, yes)
+		if (err != nil) != busy || busy && phone.AsError(err).Reason != "busy" {
+			t.Errorf("%d: %s: %v", i, h.Status, err)
+		}
+	}
+}
+
 func TestADerivedIntentEndsAfterItsWindow(t *testing.T) {
 	l := fresh(t)
 	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -44,7 +45,8 @@ func TestAQuestionIsAskedOnce(t *testing.T) {
 			t.Errorf("another question, %s, is the same", name)
 		}
 	}
-	if all, err := l.Waiting(t.Context(), now()); err != nil || len(all) != 10 {
+	newest := func(a, b phone.Question) int { return b.AskedAt.Compare(a.AskedAt) }
+	if all, err := l.Waiting(t.Context(), now()); err != nil || len(all) != 10 || !slices.IsSortedFunc(all, newest) {
 		t.Errorf("%d wait, %v", len(all), err)
 	}
 	if all, err := l.Waiting(t.Context(), now().Add(3*time.Hour)); err != nil || len(all) != 0 {
@@ -171,4 +173,8 @@ func TestFewQuestionsWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked(t, l, func(q *phone.Question) { q.Order.Task = "another" })
+	if _, err := l.Ask(t.Context(), phone.Question{Principal: "local", Order: phone.Order{To: q.Order.To}, AskedAt: now()}); phone.CodeOf(err) != phone.Exhausted {
+		t.Errorf("one more: %v", err)
+	}
+	asked(t, l, func(q *phone.Question) { q.AskedAt = now().Add(61 * time.Minute) }) // the others wait no longer
 }

@@ -263,3 +263,27 @@ type failer interface {
 func inside() cmp.Option {
 	return cmp.AllowUnexported(Call{}, hearing{}, stream{}, Number{}, Money{})
 }
+
+// What shows that a provider may not work, and what does not.
+func TestFaulty(t *testing.T) {
+	because := func(code Code) *Failure { return &Failure{Code: code} }
+	for name, tt := range map[string]struct {
+		call Call
+		want bool
+	}{
+		"nobody knows":            {Call{Status: Unconfirmed, Failure: because(Uncertain)}, true},
+		"it is down":              {Call{Status: StatusEnded, Outcome: Failed, Failure: because(Unavailable)}, true},
+		"it failed on the line":   {Call{Status: StatusEnded, Outcome: Failed}, true},
+		"it does not take that":   {Call{Status: StatusEnded, Outcome: Failed, Failure: because(Invalid)}, false},
+		"it does not want that":   {Call{Status: StatusEnded, Outcome: Failed, Failure: because(Refused)}, false},
+		"nobody answered":         {Call{Status: StatusEnded, Outcome: NoAnswer}, false},
+		"nobody knows its end":    {Call{Status: StatusEnded, Outcome: UnknownOutcome}, false},
+		"it goes on":              {Call{Status: InProgress}, false},
+		"it is being dialed":      {Call{Status: Dialing}, false},
+		"it failed, and wraps up": {Call{Status: WrappingUp, Outcome: Failed}, false},
+	} {
+		if got := tt.call.Faulty(); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

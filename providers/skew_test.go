@@ -46,6 +46,18 @@ func TestSkew(t *testing.T) {
 		if got := p.Skew(t.Context()); got != time.Minute || c.asked != 2 {
 			t.Errorf("an hour later: %v, asked %d times", got, c.asked)
 		}
+		time.Sleep(time.Hour)
+		c.takes = 2 * time.Second // it tells the time at the end of what it takes, and we reckon with half of that
+		if got := p.Skew(t.Context()); got != time.Minute-time.Second {
+			t.Errorf("a slow answer: %v", got)
+		}
+		time.Sleep(time.Hour)
+		c.err = errors.New("no")
+		for range 2 {
+			if got := p.Skew(t.Context()); got != 0 {
+				t.Errorf("it does not tell any more: %v", got)
+			}
+		}
 	})
 }
 
