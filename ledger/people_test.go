@@ -272,12 +272,12 @@ func TestHeardAgain(t *testing.T) {
 		in := wish(t, fmt.Sprintf("+861380013800%d", i), "", "p").at(now().Add(-tt.before))
 		tells(t, l, reserve(t, l, in), in.Call.CreatedAt, phone.Fragment{Role: phone.Callee, Text: tt.text})
 	}
-	for number, hours := range map[string]map[time.Duration]bool{
+	for number, hours := range map[string]map[int]bool{
 		"+8613800130007": {0: true, 2: true, 21: true, 23: false},
 		"+8613800130008": {0: true, 2: false},
 	} {
 		for later, want := range hours {
-			c := wish(t, number, "", "p").at(now().Add(later * time.Hour)).Call
+			c := wish(t, number, "", "p").at(now().Add(time.Duration(later) * time.Hour)).Call
 			if f, err := l.Facts(t.Context(), c); err != nil || f.Heard != want {
 				t.Errorf("%s, %d hours later: heard %v, %v", number, later, f.Heard, err)
 			}
