@@ -193,6 +193,9 @@ func (p *program) numberLines(n schema.Number) {
 		fmt.Fprintf(p.out, "may be called, by %s", n.Provider)
 		if e := n.EstimatedPerMinute; e != nil {
 			fmt.Fprintf(p.out, " at about %s %s a minute", e.Currency, e.Amount)
+			if w := n.WorstCaseCost; w != nil {
+				fmt.Fprintf(p.out, ", %s %s at worst", w.Currency, w.Amount)
+			}
 		}
 		fmt.Fprintln(p.out)
 	}

@@ -95,7 +95,7 @@ func sabotages() []sabotage {
 		},
 		{
 			"what was heard on a line is called", "ledger/people.go",
-			[][2]string{{"	case phone.Fragment:\n		return hear(tx, c, e.At, b.Text)\n", ""}},
+			[][2]string{{"	case phone.Fragment:\n		return hear(tx, c, e.At, b.Text, lastWords(c, b.Role))\n", ""}},
 			"Heard",
 			[]string{"./ledger", "./switchboard"},
 		},
