@@ -331,12 +331,12 @@ func TestGreatestLength(t *testing.T) {
 			t.Errorf("the service was told %v", got)
 		}
 		time.Sleep(10*time.Minute + 20*time.Second)
-		if len(s.hungup) > 0 {
+		if s.hangups() > 0 {
 			t.Errorf("hung up before its time")
 		}
 		time.Sleep(20 * time.Second)
-		if len(s.hungup) != 1 {
-			t.Errorf("hung up %d times after %v", len(s.hungup), time.Since(began))
+		if s.hangups() != 1 {
+			t.Errorf("hung up %d times after %v", s.hangups(), time.Since(began))
 		}
 		b.stop()
 	})

@@ -47,23 +47,18 @@ func TestHungUpWhenItIsTime(t *testing.T) {
 					until(tt.end)
 					s.talks()
 				}
-				hungup := func() int {
-					s.mu.Lock()
-					defer s.mu.Unlock()
-					return len(s.hungup)
-				}
 				if tt.hungup > 0 {
 					until(tt.hungup - 5*time.Second)
-					if n := hungup(); n != 0 {
+					if n := s.hangups(); n != 0 {
 						t.Errorf("hung up before its time")
 					}
 					until(tt.hungup + 5*time.Second)
-					if n := hungup(); n != 1 {
+					if n := s.hangups(); n != 1 {
 						t.Errorf("hung up %d times in time", n)
 					}
 				}
 				until(time.Hour)
-				if n := hungup(); n > 1 || n > 0 && tt.hungup == 0 {
+				if n := s.hangups(); n > 1 || n > 0 && tt.hungup == 0 {
 					t.Errorf("hung up %d times", n)
 				}
 				b.stop()

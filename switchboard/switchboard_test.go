@@ -64,6 +64,13 @@ func (s *service) count() int {
 	return len(s.dials)
 }
 
+// hangups is how often it was told to hang up.
+func (s *service) hangups() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.hungup)
+}
+
 func newService() *service { return &service{said: make(chan phone.Observation, 100)} }
 
 // talks is a conversation that begins and ends.
