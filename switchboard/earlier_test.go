@@ -124,6 +124,22 @@ func TestANumberDictatedInParts(t *testing.T) {
 	}
 }
 
+// A record tells the whole conversation at once: what was dictated early in it is heard as well.
+func TestANumberDictatedEarlyInARecord(t *testing.T) {
+	s := newService()
+	said := words("Please call 138", "0013", "0007", "instead.")
+	for i := range 40 {
+		said = append(said, phone.Words{Role: phone.Callee, Text: fmt.Sprintf("And so on, and so on: %c.", 'a'+i%26), Final: true})
+	}
+	for range 3 {
+		s.said <- phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: said}
+	}
+	b := newBoard(t, file(t), guarded(t, nil), with(s))
+	_, p := outcome(t, b, ask(cn(0), "x"))
+	listen(t, b, p.Call.ID, 0)
+	refused(t, b, ask(cn(7), "as they said"), "needs_confirmation")
+}
+
 // A person who says no is not worn down.
 func TestAPersonIsNotWornDown(t *testing.T) {
 	s := newService()

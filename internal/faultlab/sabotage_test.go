@@ -94,8 +94,8 @@ func sabotages() []sabotage {
 			[]string{"./ledger", "./switchboard"},
 		},
 		{
-			"what was heard on a line is called", "ledger/people.go",
-			[][2]string{{"	case phone.Fragment:\n		return hear(tx, c, e.At, b.Text, lastWords(c, b.Role))\n", ""}},
+			"what was heard on a line is called", "ledger/heard.go",
+			[][2]string{{"	case phone.Fragment:\n		return hear(tx, c, e.At, b.Text, wordsUpTo(c, b.Turn))\n", ""}},
 			"Heard",
 			[]string{"./ledger", "./switchboard"},
 		},
