@@ -61,11 +61,7 @@ func (r *Refusal) about(c *phone.Call, f phone.Facts) *Refusal {
 
 // Err is the refusal as an error.
 func (r Refusal) Err() error {
-	code := phone.Refused
-	if r.Code == "bad_number" || r.Code == "invalid_number" {
-		code = phone.Invalid
-	}
-	return &phone.Error{Code: code, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID, Err: r.Fault}
+	return &phone.Error{Code: phone.Refused, Reason: r.Code, Message: r.Message, RetryAt: r.AllowedAt, CallID: r.CallID, Err: r.Fault}
 }
 
 // Judge gives every rule that forbids a call, in their order; none if it may be placed now. A fault in a rule refuses.

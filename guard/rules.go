@@ -98,7 +98,7 @@ func Rules() []Rule {
 		{
 			Number: 21, Code: "needs_confirmation", judge: (*Guard).unconfirmed, Settings: []string{"confirm"},
 			Refuses: "a call that a person has not allowed: every one (`always`), or the first to a number that is no contact, where the client can ask a person (`first_contact`)",
-			Lifted:  "a person's yes, for this number and task, once, within five minutes",
+			Lifted:  "a person's yes, for this call word for word, once, within five minutes",
 		},
 		{
 			Number: 24, Code: "paused", judge: (*Guard).paused, Settings: []string{"pause_after_failures", "pause_after_refusals"},

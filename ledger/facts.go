@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -107,24 +108,12 @@ func heads(ctx context.Context, q querier, where string, args ...any) ([]*phone.
 	return all, rows.Err()
 }
 
-// Late gives the calls to a number of the last day whose record had not come when they were given up for over.
-func (l *Ledger) Late(ctx context.Context, to phone.Number, now time.Time) ([]Held, error) {
-	ids, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE number = ? AND status = 'ended' AND dial = ? AND created_at > ?
-		ORDER BY created_at DESC LIMIT 5`, to.E164(), string(Placed), micros(now.Add(-aDay)))
-	if err != nil {
-		return nil, failed("late", err)
-	}
-	var all []Held
-	for _, id := range ids {
-		h, err := load(ctx, l.read, id)
-		if err != nil {
-			return nil, failed("late", err)
-		}
-		if h.Record == phone.Partial {
-			all = append(all, h)
-		}
-	}
-	return all, nil
+// Late gives the calls to a number of the last day whose record had not come when they were given up for over, without what
+// was said.
+func (l *Ledger) Late(ctx context.Context, to phone.Number, now time.Time) ([]*phone.Call, error) {
+	all, err := heads(ctx, l.read, `number = ? AND status = 'ended' AND dial = ? AND created_at > ? ORDER BY created_at DESC LIMIT 5`,
+		to.E164(), string(Placed), micros(now.Add(-aDay)))
+	return slices.DeleteFunc(all, func(c *phone.Call) bool { return c.Record != phone.Partial }), failed("late", err)
 }
 
 // spent is what counts for budgets, by the hour: whatever the number of calls, it is read in few rows.

@@ -65,13 +65,13 @@ func (s *Switchboard) plan(ctx context.Context, r Request) (plan, error) {
 	if err := p.Check(o); err != nil {
 		return plan{}, err
 	}
-	w := s.wish(ctx, p, r, n)
-	if asked := s.guard.Longest; asked > 0 && o.MaxDuration > asked && !s.spared(p) {
+	if most := s.guard.Longest; most > 0 && o.MaxDuration > most && !s.spared(p) {
 		return plan{}, &phone.Error{
 			Code: phone.Invalid, Reason: "too_long",
-			Message: fmt.Sprintf("max_duration_seconds: the operator allows %d at most.", int(asked.Seconds())),
+			Message: fmt.Sprintf("max_duration_seconds: the operator allows %d at most.", int(most.Seconds())),
 		}
 	}
+	w := s.wish(ctx, p, r, n)
 	return plan{r, s.lasting(o, w), p, w}, nil
 }
 
@@ -197,8 +197,8 @@ func (s *Switchboard) catchUp(ctx context.Context, p *providers.Provider, to pho
 	if err != nil && ctx.Err() == nil {
 		s.Fault("late", err)
 	}
-	for _, h := range late {
-		s.lateRecord(ctx, h)
+	for _, c := range late {
+		s.lateRecord(ctx, c)
 	}
 }
 

@@ -246,27 +246,27 @@ func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*ph
 		return nil, err
 	}
 	if h.Ended() && h.Record == phone.Partial && h.Dial == ledger.Placed {
-		return s.lateRecord(ctx, h), nil
+		return s.lateRecord(ctx, h.Call), nil
 	}
 	return h.Call, nil
 }
 
 // lateRecord asks for a record that had not come in time, once for each time that somebody looks.
-func (s *Switchboard) lateRecord(ctx context.Context, h ledger.Held) *phone.Call {
-	p, ok := s.holding(h.Call)
+func (s *Switchboard) lateRecord(ctx context.Context, c *phone.Call) *phone.Call {
+	p, ok := s.holding(c)
 	if !ok {
-		return h.Call
+		return c
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	o, err := p.Lookup(ctx, h.Ref)
+	o, err := p.Lookup(ctx, c.Ref)
 	if err != nil || o.Extent != phone.Whole {
-		return h.Call
+		return c
 	}
-	defer s.work(h.ID)()
-	claimed, err := s.Ledger.ClaimOne(ctx, h.ID, time.Now())
+	defer s.work(c.ID)()
+	claimed, err := s.Ledger.ClaimOne(ctx, c.ID, time.Now())
 	if err != nil || len(claimed) == 0 {
-		return h.Call
+		return c
 	}
 	late := claimed[0]
 	defer func() { _ = s.Ledger.Release(context.WithoutCancel(ctx), late.ID, late.Epoch) }()
@@ -276,7 +276,7 @@ func (s *Switchboard) lateRecord(ctx context.Context, h ledger.Held) *phone.Call
 		after.Apply(e)
 	}
 	if err := s.Ledger.Append(ctx, after, late.Epoch, events); err != nil {
-		return h.Call
+		return c
 	}
 	return after
 }

@@ -72,7 +72,7 @@ func (a *asking) ask(name, session string, put func() peer.Answer) *openQuestion
 // it asks by rounds. Errors: refused with reason needs_confirmation.
 func (b toolbox) confirm(ctx context.Context, c client, questions []phone.Question) (ask *mcp.CallToolResult, err error) {
 	if c.peer.ByRounds(ctx) {
-		return b.confirmByRounds(c, questions)
+		return b.confirmByRounds(ctx, c, questions)
 	}
 	session := mcpserver.ClientSessionFromContext(ctx).SessionID() // without one it cannot be asked
 	open := b.asking.ask(strings.Join(ids(questions), " "), session, func() peer.Answer {
@@ -96,7 +96,7 @@ func (b toolbox) confirm(ctx context.Context, c client, questions []phone.Questi
 }
 
 // confirmByRounds reads the answer that the request brings, or has the question asked.
-func (b toolbox) confirmByRounds(c client, questions []phone.Question) (*mcp.CallToolResult, error) {
+func (b toolbox) confirmByRounds(ctx context.Context, c client, questions []phone.Question) (*mcp.CallToolResult, error) {
 	state, given := c.raw.Params.RequestState, mcpserver.ElicitationResponse(c.raw.Params.InputResponses, theForm)
 	if state == "" {
 		state = b.sealed(c, time.Now(), ids(questions))
@@ -108,7 +108,7 @@ func (b toolbox) confirmByRounds(c client, questions []phone.Question) (*mcp.Cal
 	}
 	questions = slices.DeleteFunc(slices.Clone(questions), func(q phone.Question) bool { return !slices.Contains(asked, q.ID) })
 	answer := peer.Answer(given.Action)
-	b.answered(context.Background(), questions, answer)
+	b.answered(ctx, questions, answer)
 	return nil, verdict(answer)
 }
 
