@@ -14,6 +14,9 @@ const (
 	SoFar
 	// Whole: the provider's record, which is final. Words heard live and not in it were never said.
 	Whole
+	// Update: the words of one report among several that may come late, twice or in another order: those that are new since
+	// the report before it, or all until then; a service may not say which.
+	Update
 )
 
 // Observation is what a provider reports of a call, whether streamed, looked up or sent by webhook: words, a state of the
@@ -21,6 +24,8 @@ const (
 // Call.Observe finds those. Zero fields say nothing.
 type Observation struct {
 	At     time.Time // when it reached us
+	Letter string    // which letter of the ledger's inbox it came with; empty for what was asked for
+	Told   time.Time // with Update: when the service told it, by its own clock
 	Opened bool      // with Next: the first of a new connection
 	Extent Extent
 	Words  []Words

@@ -9,12 +9,14 @@ import (
 // hearing is what a follower remembers of the present connection and of what it was told about the end. It is not part of
 // the call: another process that takes over begins with none of it.
 type hearing struct {
-	stream stream
-	told   Observation // outcome, duration, cost … as far as they are known
+	stream  stream
+	reports reports
+	told    Observation // outcome, duration, cost … as far as they are known
 }
 
 func (h hearing) clone() hearing {
 	h.stream.base, h.stream.said = slices.Clone(h.stream.base), slices.Clone(h.stream.said)
+	h.reports.marks = slices.Clone(h.reports.marks)
 	return h
 }
 
@@ -70,6 +72,8 @@ func (l *listener) observe(o Observation) {
 		l.merge(o.Words, false)
 	case Whole:
 		l.merge(o.Words, true)
+	case Update:
+		l.report(o)
 	}
 	l.heed(closed)
 	if !closed {

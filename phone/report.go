@@ -1,0 +1,113 @@
+package phone
+
+import (
+	"slices"
+	"time"
+)
+
+// reports is what is remembered of the reports that a service has sent by itself.
+type reports struct {
+	marks []mark // of those that brought something new, in the order in which the service told them
+	turns int    // how many turns they brought
+}
+
+// mark is where the words of one report begin.
+type mark struct {
+	told  time.Time
+	first int // the turn
+}
+
+// report takes the words of one report. They stand behind the words of every report that was told before it, and what they
+// repeat of those is none of what is new.
+//
+// Words that are known already, in this order, are new only if the report is the latest and nothing but reports has told
+// of the call: then a person has said the same again. Otherwise they may be what another source has told meanwhile, and
+// wait for the record; so does the repetition of the very last words, which a report of all words until then begins with.
+func (l *listener) report(o Observation) {
+	r := &l.call.hearing.reports
+	before, at := l.call.Turns, slices.IndexFunc(r.marks, func(m mark) bool { return m.told.After(o.Told) })
+	latest := at < 0
+	if latest {
+		at = len(r.marks)
+	} else {
+		before = before[:l.call.turn(r.marks[at].first)]
+	}
+	known, was := spoken(before), len(l.call.Turns)
+	fresh := o.Words[overlap(known, o.Words):]
+	again := !latest || r.turns < was
+	switch {
+	case len(known) > 0 && embraces(o.Words, known): // it is of all words until then
+		l.merge(o.Words, false)
+	case len(fresh) == 0, again && within(spoken(l.call.Turns), o.Words):
+		return
+	default:
+		l.goOn(before, o.Words[:len(o.Words)-len(fresh)], fresh)
+	}
+	if i := slices.IndexFunc(l.call.Turns, func(t Turn) bool { return t.ID > was }); i >= 0 {
+		r.turns += len(l.call.Turns) - was
+		r.marks = slices.Insert(r.marks, at, mark{o.Told, l.call.Turns[i].ID})
+	}
+}
+
+// goOn adds the words of a report behind turns, the last of which may have grown meanwhile.
+func (l *listener) goOn(behind []Turn, known, fresh []Words) {
+	last := 0
+	if len(behind) > 0 {
+		last = behind[len(behind)-1].ID
+	}
+	if len(known) > 0 {
+		l.revise(lastSpoken(behind), known[len(known)-1])
+	}
+	for _, w := range fresh {
+		last = l.add(last, w)
+	}
+}
+
+func spoken(turns []Turn) []Words {
+	var all []Words
+	for _, t := range turns {
+		if !t.Withdrawn {
+			all = append(all, words(t))
+		}
+	}
+	return all
+}
+
+func lastSpoken(turns []Turn) int {
+	for _, t := range slices.Backward(turns) {
+		if !t.Withdrawn {
+			return t.ID
+		}
+	}
+	return 0
+}
+
+// overlap is how many words at the end of what is known are those that a report begins with, at most.
+func overlap(known, report []Words) int {
+	for n := min(len(known), len(report)); n > 0; n-- {
+		if slices.EqualFunc(known[len(known)-n:], report[:n], same) {
+			return n
+		}
+	}
+	return 0
+}
+
+// within says whether words stand among what is known, one after the other.
+func within(known, part []Words) bool {
+	for at := range len(known) - len(part) + 1 {
+		if slices.EqualFunc(known[at:at+len(part)], part, same) {
+			return true
+		}
+	}
+	return false
+}
+
+// embraces says whether all words of a part stand in the whole in their order, others among them.
+func embraces(whole, part []Words) bool {
+	for _, w := range whole {
+		if len(part) > 0 && same(part[0], w) {
+			part = part[1:]
+		}
+	}
+	return len(part) == 0
+}
