@@ -17,8 +17,9 @@ import (
 	"github.com/outdial/outdial/phone"
 )
 
-// Record puts events on disk; after is the call with them applied. An error ends the following.
-type Record func(ctx context.Context, after *phone.Call, events []phone.Event) error
+// Record puts events on disk; after is the call with them applied. letter is the one of the inbox that they came with, which
+// is read then, also if it brought no event; empty if none did. An error ends the following.
+type Record func(ctx context.Context, after *phone.Call, events []phone.Event, letter string) error
 
 // Desk is the map of the live calls.
 type Desk struct {
@@ -43,15 +44,15 @@ func (d *Desk) Follow(ctx context.Context, c *phone.Call, history []phone.Event,
 	}
 	defer d.leave(line)
 	c = c.Clone()
-	note := func(events []phone.Event) error {
-		if len(events) == 0 {
+	note := func(events []phone.Event, letter string) error {
+		if len(events) == 0 && letter == "" {
 			return nil
 		}
 		after := c.Clone()
 		for _, e := range events {
 			after.Apply(e)
 		}
-		if err := record(ctx, after, events); err != nil {
+		if err := record(ctx, after, events, letter); err != nil {
 			return err
 		}
 		c = after
@@ -59,7 +60,7 @@ func (d *Desk) Follow(ctx context.Context, c *phone.Call, history []phone.Event,
 		return nil
 	}
 	for o := range observed {
-		if err := note(c.Observe(o)); err != nil {
+		if err := note(c.Observe(o), o.Letter); err != nil {
 			return err
 		}
 		if c.Ended() {
@@ -69,7 +70,7 @@ func (d *Desk) Follow(ctx context.Context, c *phone.Call, history []phone.Event,
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return note(c.Settle(time.Now()))
+	return note(c.Settle(time.Now()), "")
 }
 
 // Read gives the events of a call after a number, and waits for some. After an error it is asked again.

@@ -34,7 +34,7 @@ func over(texts ...string) phone.Observation {
 	return o
 }
 
-func recorded(_ context.Context, _ *phone.Call, _ []phone.Event) error { return nil }
+func recorded(_ context.Context, _ *phone.Call, _ []phone.Event, _ string) error { return nil }
 
 func nothing(ctx context.Context, _ int64) ([]phone.Event, error) {
 	<-ctx.Done()
@@ -99,7 +99,7 @@ func TestRecordedBeforeShown(t *testing.T) {
 	defer done()
 	broken := errors.New("disk full")
 	err := d.Follow(t.Context(), call(), nil, slices.Values([]phone.Observation{says("1"), says("2")}),
-		func(_ context.Context, after *phone.Call, _ []phone.Event) error {
+		func(_ context.Context, after *phone.Call, _ []phone.Event, _ string) error {
 			if events, _, _ := line.Since(0); len(events) >= int(after.Seq) {
 				t.Error("events were shown before they were recorded")
 			}
@@ -145,7 +145,7 @@ func TestOneFollower(t *testing.T) {
 func TestSettledWhenNothingMoreComes(t *testing.T) {
 	d := NewDesk()
 	var last *phone.Call
-	record := func(_ context.Context, after *phone.Call, _ []phone.Event) error { last = after; return nil }
+	record := func(_ context.Context, after *phone.Call, _ []phone.Event, _ string) error { last = after; return nil }
 	closed := phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed}
 	if err := d.Follow(t.Context(), call(), nil, slices.Values([]phone.Observation{says("1"), closed}), record); err != nil {
 		t.Fatal(err)

@@ -13,14 +13,18 @@ import (
 var ErrLost = &phone.Error{Code: phone.Unavailable, Reason: "lost", Message: "Another process follows this call."}
 
 // Append records events of a call that this process follows under an epoch. after is the call with the events applied.
-// The events must go on where the call stands. Errors: ErrLost if it follows the call no more.
-func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, events []phone.Event) error {
-	if len(events) == 0 {
+// The events must go on where the call stands. letters are those of the inbox that the events came with: they are read
+// then. Errors: ErrLost if it follows the call no more.
+func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, events []phone.Event, letters ...string) error {
+	if len(events) == 0 && len(letters) == 0 {
 		return nil
 	}
-	owner := l.process
+	owner, before := l.process, after.Seq
 	if after.Ended() {
 		owner = ""
+	}
+	if len(events) > 0 {
+		before = events[0].Seq - 1
 	}
 	return l.do(ctx, "append", func(tx *sql.Tx) error {
 		head, err := json.Marshal(headOf(after))
@@ -30,7 +34,7 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 		r, err := tx.Exec(`UPDATE calls SET status = ?, seq = ?, ended_at = ?, head = ?, owner = ?, charge = ?, faulty = ?
 			WHERE id = ? AND owner = ? AND epoch = ? AND seq = ?`,
 			string(after.Status), after.Seq, micros(after.EndedAt), string(head), owner, after.Charge().Micros(), flag(after.Faulty()),
-			after.ID, l.process, epoch, events[0].Seq-1)
+			after.ID, l.process, epoch, before)
 		if err != nil {
 			return err
 		}
@@ -38,6 +42,9 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 			if err == nil {
 				err = ErrLost
 			}
+			return err
+		}
+		if err := markRead(tx, letters); err != nil {
 			return err
 		}
 		return insertEvents(tx, after, events)

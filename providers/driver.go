@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"iter"
+	"net/http"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -80,6 +81,23 @@ type Finder interface {
 	// CallID; Likely those to its number created between five seconds before and two minutes after; Possible those that
 	// nothing rules out. Nothing at all says that there is no such call, so a list that cannot be read whole is an error.
 	Find(ctx context.Context, o phone.Order, about time.Time) ([]phone.Listed, error)
+}
+
+// Receiver is a service that sends webhooks.
+type Receiver interface {
+	// Receives says whether what comes can be told from what others forge: without a secret it cannot.
+	Receives() bool
+	// Receive reads one webhook. Errors: unauthorized (not signed by the service, or not with a
+	// secret that is set), invalid (signed, and not to be understood).
+	Receive(header http.Header, body []byte) (Notice, error)
+}
+
+// Notice is what a webhook tells. It is a reason to ask the service, which knows better by then: only the words in it are
+// taken as they come.
+type Notice struct {
+	Digest      string // of what it says, in hex: the same one has the same digest, however it is written
+	Ref         phone.Ref
+	Observation phone.Observation // Words with Extent phone.Update, and Told, or nothing
 }
 
 // Pacer is an adapter whose settings say how often its service is asked.

@@ -80,7 +80,7 @@ var (
 func observe(t *testing.T, d providers.Driver, pace providers.Pace) []phone.Observation {
 	t.Helper()
 	var all []phone.Observation
-	for o := range providers.New(providers.Spec{Name: "fake", Title: "Fake"}, d, providers.Options{Pace: pace}).Observations(t.Context(), "ref") {
+	for o := range providers.New(providers.Spec{Name: "fake", Title: "Fake"}, d, providers.Options{Pace: pace}).Observations(t.Context(), "ref", providers.How{}) {
 		if !o.At.Equal(time.Now()) {
 			t.Errorf("observed at %v, and it is %v", o.At, time.Now())
 		}

@@ -14,20 +14,14 @@ import (
 // Observations follows one call to its end: it streams where it can and opens a broken stream again, looks up where it
 // cannot and where streams keep breaking, and once the line has closed asks for the record until it is there or no longer
 // awaited. It ends then, or with the context; it never says that a call is over because a connection is.
-func (p *Provider) Observations(ctx context.Context, ref phone.Ref) iter.Seq[phone.Observation] {
-	return p.observations(ctx, ref, 0)
-}
-
-// Resumed is Observations for a call of which something was heard before, by somebody else.
-func (p *Provider) Resumed(ctx context.Context, ref phone.Ref) iter.Seq[phone.Observation] {
-	return p.observations(ctx, ref, 1)
-}
-
-func (p *Provider) observations(ctx context.Context, ref phone.Ref, streams int) iter.Seq[phone.Observation] {
+func (p *Provider) Observations(ctx context.Context, ref phone.Ref, how How) iter.Seq[phone.Observation] {
 	return func(yield func(phone.Observation) bool) {
 		ctx, cancel := context.WithTimeout(ctx, p.pace.Longest)
 		defer cancel()
-		f := &following{Provider: p, ref: ref, yield: yield, streams: streams}
+		f := &following{Provider: p, ref: ref, yield: yield, hints: how.Hints}
+		if how.Resumed {
+			f.streams = 1
+		}
 		if p.streamer != nil && !f.stream(ctx) {
 			return
 		}
@@ -38,11 +32,18 @@ func (p *Provider) observations(ctx context.Context, ref phone.Ref, streams int)
 	}
 }
 
+// How a call is followed.
+type How struct {
+	Resumed bool            // something of it was heard before, by somebody else
+	Hints   <-chan struct{} // each is a reason to look the call up before it is time
+}
+
 // following is the state of one pass over Observations. Its steps return false once nobody wants more.
 type following struct {
 	*Provider
 	ref     phone.Ref
 	yield   func(phone.Observation) bool
+	hints   <-chan struct{}
 	closed  bool // the line has closed
 	whole   bool // the record is there
 	outcome phone.Outcome
@@ -134,7 +135,10 @@ func (f *following) oneStream(ctx context.Context) (wanted bool, err error) {
 	return true, nil
 }
 
-// poll looks the call up until the line has closed: often while it is young, then every Poll.
+// leastBetween is how long lies between two look-ups at least, however many hints there are.
+const leastBetween = time.Second
+
+// poll looks the call up until the line has closed: often while it is young, then every Poll, and at a hint.
 func (f *following) poll(ctx context.Context) bool {
 	for every := f.pace.Poll / 6; ; every = min(f.pace.Poll, every*3/2) {
 		if !f.lookup(ctx) {
@@ -143,7 +147,13 @@ func (f *following) poll(ctx context.Context) bool {
 		if f.closed {
 			return true
 		}
-		if !f.pause(ctx, every) {
+		if !f.pause(ctx, min(every, leastBetween)) {
+			return false
+		}
+		select {
+		case <-f.hints:
+		case <-time.After(every - leastBetween):
+		case <-ctx.Done():
 			return false
 		}
 	}

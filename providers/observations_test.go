@@ -211,7 +211,7 @@ func TestRecord(t *testing.T) {
 		d.lookup = func(n int, _ time.Duration) (phone.Observation, error) {
 			return record(slices.Repeat([]string{"a"}, n)...), nil
 		}
-		for o := range providers.New(providers.Spec{Name: "fake"}, d, providers.Options{}).Observations(t.Context(), "ref") {
+		for o := range providers.New(providers.Spec{Name: "fake"}, d, providers.Options{}).Observations(t.Context(), "ref", providers.How{}) {
 			if len(o.Words) == 2 {
 				break
 			}
@@ -331,7 +331,7 @@ func TestObservationsEnd(t *testing.T) {
 		return d
 	}
 	follow := func(ctx context.Context, d providers.Driver, pace providers.Pace) (n int) {
-		for range providers.New(providers.Spec{}, d, providers.Options{Pace: pace}).Observations(ctx, "ref") {
+		for range providers.New(providers.Spec{}, d, providers.Options{Pace: pace}).Observations(ctx, "ref", providers.How{}) {
 			n++
 		}
 		return n
@@ -361,10 +361,10 @@ func TestObservationsEnd(t *testing.T) {
 	}))
 	t.Run("where nobody wants more", bubble(func(t *testing.T) {
 		d := endless()
-		for range providers.New(providers.Spec{}, d, providers.Options{}).Observations(t.Context(), "ref") {
+		for range providers.New(providers.Spec{}, d, providers.Options{}).Observations(t.Context(), "ref", providers.How{}) {
 			break
 		}
-		for range providers.New(providers.Spec{}, &d.polled, providers.Options{}).Observations(t.Context(), "ref") {
+		for range providers.New(providers.Spec{}, &d.polled, providers.Options{}).Observations(t.Context(), "ref", providers.How{}) {
 			break
 		}
 		if time.Since(d.began) != 0 || len(d.opened) != 1 || len(d.asked) != 1 {

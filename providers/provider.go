@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type Provider struct {
 	versioner Versioner
 	finder    Finder
 	clock     Clock
+	receiver  Receiver
 	skew      skew
 }
 
@@ -56,6 +58,7 @@ func New(spec Spec, d Driver, o Options) *Provider {
 	p.versioner, _ = d.(Versioner)
 	p.finder, _ = d.(Finder)
 	p.clock, _ = d.(Clock)
+	p.receiver, _ = d.(Receiver)
 	return p
 }
 
@@ -218,6 +221,19 @@ func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error
 		return "", "", phone.Errorf(phone.Unsupported, "%s tells no version of its protocol.", p.spec.Title)
 	}
 	return p.versioner.Version(ctx)
+}
+
+// Receives says whether webhooks of the service are taken.
+func (p *Provider) Receives() bool { return p.receiver != nil && p.receiver.Receives() }
+
+// Receive reads a webhook. Errors: unsupported, unauthorized, invalid.
+func (p *Provider) Receive(header http.Header, body []byte) (Notice, error) {
+	if !p.Receives() {
+		return Notice{}, phone.Errorf(phone.Unsupported, "No webhooks of %s are taken here.", p.spec.Title)
+	}
+	n, err := caught(func() (Notice, error) { return p.receiver.Receive(header, body) })
+	n.Observation.At = time.Now()
+	return n, err
 }
 
 // CanFind says whether the service lists its calls.

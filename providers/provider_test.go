@@ -137,7 +137,7 @@ func TestLogHoldsNoNumberAndNoWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range p.Observations(t.Context(), ref) {
+	for range p.Observations(t.Context(), ref, providers.How{}) {
 		continue
 	}
 	if s := log.String(); !strings.Contains(s, "call_1") || !strings.Contains(s, "+12…43") || strings.Contains(s, "5550143") || strings.Contains(s, "secret") {
@@ -216,7 +216,7 @@ func TestPaceOrder(t *testing.T) {
 		bubble(func(t *testing.T) {
 			d := &paced{polled: polled{began: time.Now(), lookup: after(time.Hour, time.Hour)}, pace: providers.Pace{Longest: tt.driver}}
 			spec := providers.Spec{Pace: providers.Pace{Longest: tt.spec}}
-			for range providers.New(spec, d, providers.Options{Pace: providers.Pace{Longest: tt.options}}).Observations(t.Context(), "c1") {
+			for range providers.New(spec, d, providers.Options{Pace: providers.Pace{Longest: tt.options}}).Observations(t.Context(), "c1", providers.How{}) {
 				continue
 			}
 			if took := time.Since(d.began); took != tt.want {

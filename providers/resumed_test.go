@@ -49,7 +49,7 @@ func TestARecordIsNotWholeBecauseSomebodyStops(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		for o := range providers.New(providers.Spec{Name: "fake"}, d, providers.Options{}).Observations(ctx, "ref") {
+		for o := range providers.New(providers.Spec{Name: "fake"}, d, providers.Options{}).Observations(ctx, "ref", providers.How{}) {
 			if o.Extent == phone.Whole {
 				t.Errorf("%+v", o)
 			}

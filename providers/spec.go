@@ -45,8 +45,11 @@ type Setting struct {
 	Elsewhere func(home string) (value, place string, err error)
 }
 
-// Config are the values of a Spec's settings by Name.
+// Config are the values of a Spec's settings by Name, and WebhookURL.
 type Config map[string]string
+
+// WebhookURL is where a service is to send its webhooks, in the Config of one that sends some; empty: nowhere.
+const WebhookURL = "webhook_url"
 
 // Seconds reads a setting that holds a duration ("10s") or a plain number of seconds.
 func (c Config) Seconds(name string) (time.Duration, error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/outdial/outdial/follow"
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
@@ -54,17 +55,14 @@ func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.
 	if err != nil {
 		return err
 	}
-	observed := p.Observations
-	if len(h.Turns) > 0 {
-		observed = p.Resumed
-	}
-	all := observed(ctx, h.Ref)
 	return s.desk.Follow(ctx, h.Call, history, func(yield func(phone.Observation) bool) {
-		for o := range all {
+		for o := range s.heard(ctx, p, h) {
 			if !yield(o) { // which returns once it is recorded
 				return
 			}
-			seen()
+			if o.Letter == "" {
+				seen()
+			}
 		}
 	}, s.recorder(h))
 }
@@ -122,10 +120,14 @@ func (s *Switchboard) watchLength(ctx context.Context, p *providers.Provider, h 
 
 // recorder writes a call's events under the epoch of this following. A ledger that cannot be written is tried again for
 // some seconds; after that the call is taken up anew, from what the provider then tells.
-func (s *Switchboard) recorder(h ledger.Held) func(context.Context, *phone.Call, []phone.Event) error {
-	return func(ctx context.Context, after *phone.Call, events []phone.Event) error {
+func (s *Switchboard) recorder(h ledger.Held) follow.Record {
+	return func(ctx context.Context, after *phone.Call, events []phone.Event, letter string) error {
+		var read []string
+		if letter != "" {
+			read = []string{letter}
+		}
 		for try := 1; ; try++ {
-			err := s.Ledger.Append(ctx, after, h.Epoch, events)
+			err := s.Ledger.Append(ctx, after, h.Epoch, events, read...)
 			if err == nil || errors.Is(err, ledger.ErrLost) || ctx.Err() != nil || try == 8 {
 				return err
 			}
@@ -234,6 +236,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 	var tail sync.WaitGroup
 	defer tail.Wait()
 	tail.Go(func() { s.Ledger.Tail(ctx) })
+	tail.Go(func() { s.deliver(ctx) })
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var renewed time.Time

@@ -45,7 +45,7 @@ func TestAWriteThatFailsIsMadeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		err = b.recorder(h)(t.Context(), h.Call, []phone.Event{{Seq: h.Seq + 1}}) // of a kind that no ledger takes
+		err = b.recorder(h)(t.Context(), h.Call, []phone.Event{{Seq: h.Seq + 1}}, "") // of a kind that no ledger takes
 		if took := time.Since(began); err == nil || errors.Is(err, ledger.ErrLost) || took < 5*time.Second || took > 30*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}

@@ -42,13 +42,14 @@ type Switchboard struct {
 	follows sync.WaitGroup
 
 	mu      sync.Mutex
-	working map[string]int // the calls that something here dials or follows
+	working map[string]int           // the calls that something here dials or follows
+	boxes   map[string]chan struct{} // tells the follower of a call that letters about it have come
 	closing bool
 }
 
 // New makes a switchboard. Close ends it.
 func New(o Options) *Switchboard {
-	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, caughtUp: make(chan struct{})}
+	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, boxes: map[string]chan struct{}{}, caughtUp: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }

@@ -91,7 +91,7 @@ func (x *play) live(d *death) (over bool) {
 	began := time.Now()
 	stuck := make(chan struct{})
 	writes := 0
-	record := func(_ context.Context, after *phone.Call, events []phone.Event) error {
+	record := func(_ context.Context, after *phone.Call, events []phone.Event, _ string) error {
 		writes++
 		due := d != nil && (d.write > 0 && writes == d.write || d.at > 0 && time.Since(began) >= d.at)
 		switch {
@@ -127,7 +127,7 @@ func (x *play) live(d *death) (over bool) {
 			}
 			ended <- err
 		}()
-		err = desk.Follow(ctx, c, history, p.Observations(ctx, "ref"), record)
+		err = desk.Follow(ctx, c, history, p.Observations(ctx, "ref", providers.How{}), record)
 	})
 	select {
 	case err := <-ended:

@@ -220,7 +220,7 @@ func (c *wire) play(ctx context.Context) error {
 	}
 	call := phone.Begin("call_1", "local", "stepone", "", phone.Order{Task: "x"}, began)
 	seq := int64(0)
-	if err := follow.NewDesk().Follow(ctx, call, nil, p.Observations(ctx, ref), func(_ context.Context, after *phone.Call, events []phone.Event) error {
+	if err := follow.NewDesk().Follow(ctx, call, nil, p.Observations(ctx, ref, providers.How{}), func(_ context.Context, after *phone.Call, events []phone.Event, _ string) error {
 		for _, e := range events {
 			if seq++; e.Seq != seq {
 				return fmt.Errorf("event %d in place of %d", e.Seq, seq)

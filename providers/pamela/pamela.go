@@ -4,11 +4,12 @@
 // transcript not at all; so an answer may come in any form that its words can be told from, and what cannot be told is
 // left out rather than guessed. A request holds documented fields alone, and of those only the ones that are set.
 //
-// Pamela has no stream: a call is looked up until it is over, and its transcript comes some seconds after that. Its list
+// Pamela has no stream: a call is looked up until it is over, and its transcript comes some seconds after that. Its signed
+// webhooks tell what is said meanwhile, and that a call is worth looking up. Its list
 // of calls shows our own identifier among a call's metadata, so a dial whose answer was lost is found again.
 //
 // What is known of the service stands in its public SDKs (Python 1.0.4, JavaScript 1.1) and its published documentation.
-// This package receives no webhooks and registers no tools.
+// This package registers no tools.
 package pamela
 
 import (
@@ -44,7 +45,8 @@ func Spec() providers.Spec {
 		Settings: []providers.Setting{
 			{Name: "api_key", Env: "PAMELA_API_KEY", Help: "the key, which begins with pk_live_", Secret: true, Required: true},
 			{Name: "api_base", Env: "PAMELA_API_BASE", Help: "the address of the service", Default: origin},
-			{Name: "webhook_secret", Env: "PAMELA_WEBHOOK_SECRET", Help: "the secret of signed webhooks; this version receives none yet", Secret: true},
+			{Name: "webhook_secret", Env: "PAMELA_WEBHOOK_SECRET", Help: "the secret that webhooks are signed with; without one none are taken", Secret: true},
+			{Name: "webhook_secret_old", Env: "PAMELA_WEBHOOK_SECRET_OLD", Help: "the secret before it, while both are in use", Secret: true},
 		},
 		Options: []providers.Option{
 			{Name: "instructions", Help: "further guidance for the agent on the line", Kind: providers.Text},
@@ -55,7 +57,10 @@ func Spec() providers.Spec {
 		Voices:    []providers.Choice{{ID: "male", Name: "male"}, {ID: "female", Name: "female"}, {ID: "auto", Name: "the service chooses"}},
 		PerMinute: perMinute(),
 		Open: func(c providers.Config, connect providers.Connect) (providers.Driver, error) {
-			return open(options{key: c["api_key"], base: c["api_base"], connect: connect})
+			return open(options{
+				key: c["api_key"], base: c["api_base"], connect: connect,
+				secrets: [2]string{c["webhook_secret"], c["webhook_secret_old"]}, webhooks: c[providers.WebhookURL],
+			})
 		},
 	}
 }
@@ -63,6 +68,8 @@ func Spec() providers.Spec {
 // options are what a driver is made from.
 type options struct {
 	key, base                string        // an empty base is the service's own
+	secrets                  [2]string     // of webhooks; empty ones sign nothing
+	webhooks                 string        // where they are to be sent; empty: nowhere
 	dialTimeout, readTimeout time.Duration // 0: upstream's
 	connect                  providers.Connect
 }
@@ -81,13 +88,20 @@ func open(o options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{client: c, key: o.key}, nil
+	d := &Driver{client: c, key: o.key, secrets: o.secrets}
+	if d.Receives() { // what could not be told from what others forge is not sent for
+		d.webhooks = o.webhooks
+	}
+	return d, nil
 }
 
 // Driver speaks to one account at Pamela.
 type Driver struct {
 	client *upstream.Client
 	key    string // to keep it out of the log, should the service repeat it
+
+	secrets  [2]string
+	webhooks string // where calls have their webhooks sent; empty: nowhere
 }
 
 var (
@@ -97,6 +111,8 @@ var (
 	_ providers.Balancer = (*Driver)(nil)
 	_ providers.Finder   = (*Driver)(nil)
 	_ providers.Clock    = (*Driver)(nil)
+	_ providers.Receiver = (*Driver)(nil)
+	_ providers.Pacer    = (*Driver)(nil)
 )
 
 // Close lets go of idle connections.
@@ -124,7 +140,7 @@ func (d *Driver) Check(o phone.Order) error {
 
 // Place asks Pamela to call. Errors: invalid, unauthorized, exhausted, unsupported, unavailable; uncertain.
 func (d *Driver) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
-	a, err := d.client.Dial(ctx, prefix+"/calls", request(o), nil)
+	a, err := d.client.Dial(ctx, prefix+"/calls", d.request(o), nil)
 	if err != nil {
 		return "", during("create call", err)
 	}
@@ -142,6 +158,27 @@ func (d *Driver) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
 		Code: phone.Uncertain, Op: "pamela: create call", Err: err,
 		Message: "Pamela took the request and did not name the call: the phone may ring. Do not ask again; ask about this call instead.",
 	}
+}
+
+// Receives says whether there is a secret to tell genuine webhooks by.
+func (d *Driver) Receives() bool { return d.secrets[0] != "" || d.secrets[1] != "" }
+
+// Receive reads a webhook. Its signature names no time, so it may be an old one that somebody sends again: of what it
+// says only the words are taken, and whether they are new the call's conversation tells. Errors: unauthorized, invalid.
+func (d *Driver) Receive(header http.Header, body []byte) (providers.Notice, error) {
+	v, err := verified(header, body, d.secrets[:]...)
+	if err != nil {
+		return providers.Notice{}, err
+	}
+	return notice(v)
+}
+
+// Pace asks less often where Pamela tells by itself.
+func (d *Driver) Pace() providers.Pace {
+	if d.webhooks == "" {
+		return providers.Pace{}
+	}
+	return providers.Pace{Poll: 10 * time.Second}
 }
 
 // Lookup asks how a call stands. Errors: not_found, unauthorized, exhausted, unavailable.

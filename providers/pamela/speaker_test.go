@@ -11,7 +11,7 @@ import (
 // anybody else's.
 func TestANameMakesNoAgentOfTheCallee(t *testing.T) {
 	for _, name := range []string{"user", "Customer", "Human"} {
-		if n := request(phone.Order{AgentName: name}).AgentName; n != name {
+		if n := (&Driver{}).request(phone.Order{AgentName: name}).AgentName; n != name {
 			t.Fatalf("the service is sent %q", n)
 		}
 		label := name

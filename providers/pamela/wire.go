@@ -30,9 +30,15 @@ type createCall struct {
 	CallerName         string         `json:"caller_name,omitempty"`
 	EndUserID          string         `json:"end_user_id,omitempty"`
 	Metadata           map[string]any `json:"metadata,omitempty"`
+	Webhooks           *webhooks      `json:"webhooks,omitempty"`
 }
 
-func request(o phone.Order) createCall {
+// webhooks are where Pamela tells of a call, in place of what its portal says.
+type webhooks struct {
+	URL string `json:"webhook_url,omitempty"`
+}
+
+func (d *Driver) request(o phone.Order) createCall {
 	metadata := map[string]any{}
 	if m, ok := o.Options["metadata"].(map[string]any); ok {
 		maps.Copy(metadata, m)
@@ -44,8 +50,13 @@ func request(o phone.Order) createCall {
 	if country == "" {
 		country = o.To.Region()
 	}
+	var hooks *webhooks
+	if d.webhooks != "" {
+		hooks = &webhooks{URL: d.webhooks}
+	}
 	return createCall{
-		To: o.To.E164(), Task: providers.Brief(o), Country: country, Locale: locale(o),
+		Webhooks: hooks,
+		To:       o.To.E164(), Task: providers.Brief(o), Country: country, Locale: locale(o),
 		Instructions: instructions(o), MaxDurationSeconds: int(o.MaxDuration / time.Second), Voice: o.Voice,
 		AgentName: providers.PlainName(o.AgentName), CallerName: providers.PlainName(o.CallerName), // Pamela may tell them first
 		EndUserID: option(o, "end_user_id"), Metadata: metadata,

@@ -89,7 +89,7 @@ func hangUp(s *scene) {
 		}
 	})
 	call := phone.Begin("call_test", "local", s.h.Spec.Name, "", c.order, c.began)
-	for o := range s.over(d).Observations(ctx, c.ref) {
+	for o := range s.over(d).Observations(ctx, c.ref, providers.How{}) {
 		for _, e := range call.Observe(o) {
 			call.Apply(e)
 		}

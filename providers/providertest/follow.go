@@ -19,7 +19,7 @@ func (s *scene) follow(d providers.Driver, c placed) *phone.Call {
 	call := phone.Begin("call_test", "local", s.h.Spec.Name, "", c.order, c.began)
 	ctx, cancel := context.WithTimeout(context.Background(), never)
 	defer cancel()
-	for o := range s.over(d).Observations(ctx, c.ref) {
+	for o := range s.over(d).Observations(ctx, c.ref, providers.How{}) {
 		s.observed(c, o)
 		for _, e := range call.Observe(o) {
 			call.Apply(e)

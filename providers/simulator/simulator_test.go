@@ -67,7 +67,7 @@ func scenario(t *testing.T, digits, lang string) {
 	p := providers.New(simulator.Spec(), d, providers.Options{})
 	call := phone.Begin("call_1", "local", "simulator", "", o, began)
 	states := []phone.Status{}
-	for seen := range p.Observations(t.Context(), ref) {
+	for seen := range p.Observations(t.Context(), ref, providers.How{}) {
 		for _, e := range call.Observe(seen) {
 			call.Apply(e)
 		}

@@ -107,10 +107,11 @@ func (h *hooks) deliver(address string, event object) {
 	if err != nil {
 		return
 	}
-	message, err := signed.Canonical(raw)
+	v, err := signed.Parse(raw)
 	if err != nil {
 		return
 	}
+	message := signed.Canonical(v)
 	req, err := http.NewRequestWithContext(h.ctx, http.MethodPost, address, bytes.NewReader(message))
 	if err != nil {
 		return

@@ -31,7 +31,8 @@ func receive(t *testing.T, secret string) *receiver {
 		if err != nil {
 			t.Error(err)
 		}
-		canonical, err := signed.Canonical(body)
+		v, err := signed.Parse(body)
+		canonical := signed.Canonical(v)
 		if err != nil || string(canonical) != string(body) {
 			t.Errorf("%s is not canonical: %v", body, err)
 		}

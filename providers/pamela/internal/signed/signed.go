@@ -4,7 +4,7 @@
 // writes it with sorted keys, compact separators and ASCII alone. A sender whose body is its canonical JSON satisfies every
 // receiver, whichever of the two it hashes.
 //
-// The source is the vendor's public Python SDK 1.0.4. The signature names no time, so it proves who wrote a body but not
+// The source is the vendor's public Python SDK 1.0.4, and 1.0.0 for the loose form. The signature names no time, so it proves who wrote a body but not
 // when: a body can be sent again, and this package cannot tell.
 package signed
 
@@ -35,39 +35,127 @@ func Sum(secret string, message []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Canonical is the canonical form of one JSON value. Of a key that stands twice the last value counts, and half of a
-// surrogate pair becomes U+FFFD. It fails on anything but exactly one JSON value.
-func Canonical(raw []byte) ([]byte, error) {
+// Parse reads exactly one JSON value, whose numbers keep their digits. An object that has a key twice is refused: two
+// readers could each see another value, and one of them signed. Half of a surrogate pair becomes U+FFFD.
+func Parse(raw []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	v, err := parse(d, 0)
+	if err != nil {
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON value")
 	}
-	return value(nil, v), nil
+	return v, nil
 }
 
-func value(b []byte, v any) []byte {
+// deepest is how many objects and lists may lie within each other.
+const deepest = 100
+
+func parse(d *json.Decoder, depth int) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth > deepest {
+		return nil, errors.New("too deep")
+	}
+	switch t {
+	case json.Delim('{'):
+		o := map[string]any{}
+		for d.More() {
+			k, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			name, _ := k.(string)
+			if _, twice := o[name]; twice {
+				return nil, errors.New("a key stands twice in an object")
+			}
+			if o[name], err = parse(d, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		_, err := d.Token()
+		return o, err
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			e, err := parse(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+		_, err := d.Token()
+		return list, err
+	}
+	return t, nil
+}
+
+// Verify says whether a signature of a body was made with one of the secrets, over the bytes as they are or over one of its
+// canonical forms, and gives what the body says: what was signed is what is read. Its time tells nothing of a secret, and a
+// signature that has not the form of one costs nothing. An empty secret signs nothing.
+//
+// Errors: ErrForged; another one if a genuine body is none that Parse reads.
+func Verify(body []byte, signature string, secrets ...string) (any, error) {
+	given, err := hex.DecodeString(signature)
+	if err != nil || len(given) != sha256.Size || strings.ToLower(signature) != signature {
+		return nil, ErrForged
+	}
+	if by(given, body, secrets) {
+		return Parse(body)
+	}
+	v, err := Parse(body)
+	if err != nil || !by(given, Canonical(v), secrets) && !by(given, Loose(v), secrets) {
+		return nil, ErrForged
+	}
+	return v, nil
+}
+
+// ErrForged says that nobody who knows a secret has signed a body.
+var ErrForged = errors.New("not signed with a secret that is known")
+
+func by(given, message []byte, secrets []string) bool {
+	genuine := false
+	for _, s := range secrets {
+		if s != "" {
+			h := hmac.New(sha256.New, []byte(s))
+			h.Write(message)
+			genuine = hmac.Equal(h.Sum(nil), given) || genuine
+		}
+	}
+	return genuine
+}
+
+// Canonical is the canonical form of a value as Parse reads it.
+func Canonical(v any) []byte { return form{",", ":"}.value(nil, v) }
+
+// Loose is the canonical form with spaces after its separators, which SDKs before 1.0.4 hash.
+func Loose(v any) []byte { return form{", ", ": "}.value(nil, v) }
+
+// form is what stands between two entries, and between a key and its value.
+type form struct{ next, is string }
+
+func (f form) value(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case map[string]any:
 		b = append(b, '{')
 		for i, k := range slices.Sorted(maps.Keys(v)) {
 			if i > 0 {
-				b = append(b, ',')
+				b = append(b, f.next...)
 			}
-			b = value(append(text(b, k), ':'), v[k])
+			b = f.value(append(text(b, k), f.is...), v[k])
 		}
 		return append(b, '}')
 	case []any:
 		b = append(b, '[')
 		for i, e := range v {
 			if i > 0 {
-				b = append(b, ',')
+				b = append(b, f.next...)
 			}
-			b = value(b, e)
+			b = f.value(b, e)
 		}
 		return append(b, ']')
 	case string:

@@ -1,0 +1,201 @@
+package switchboard
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+)
+
+// Receive takes a webhook: it is put into the ledger's inbox, and whoever follows the call, in whatever process, reads it
+// there. One that was taken before changes nothing. Errors: not_found (no such provider, or none whose webhooks are taken),
+// unauthorized, invalid; exhausted and unavailable, with which the service may send it again.
+func (s *Switchboard) Receive(ctx context.Context, provider string, header http.Header, body []byte) error {
+	p, err := s.named(provider)
+	if err != nil || !p.Receives() {
+		return phone.Errorf(phone.NotFound, "No webhooks are taken here.")
+	}
+	n, err := p.Receive(header, body)
+	if err != nil {
+		return err
+	}
+	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: n.Digest, Provider: provider, Ref: n.Ref, Observation: n.Observation})
+	return err
+}
+
+// heard is what the provider of a call tells, asked or by itself.
+func (s *Switchboard) heard(ctx context.Context, p *providers.Provider, h ledger.Held) iter.Seq[phone.Observation] {
+	how := providers.How{Resumed: len(h.Turns) > 0}
+	if !p.Receives() {
+		return p.Observations(ctx, h.Ref, how)
+	}
+	return func(yield func(phone.Observation) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		hints := make(chan struct{}, 1)
+		how.Hints = hints
+		asked, sent := begin(ctx, p.Observations(ctx, h.Ref, how)), begin(ctx, s.letters(ctx, h, hints))
+		end := func() { stop(); asked.drain(); sent.drain() }
+		defer end()
+		for from, o := range either(asked, sent) {
+			if !yield(o) {
+				return
+			}
+			select {
+			case from.heard <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		end() // the service has no more to tell: what it has sent and nobody has read yet is the last
+		for {
+			letter, err := s.Ledger.Unread(context.WithoutCancel(ctx), h)
+			if err != nil || !yield(letter.Observation) {
+				return
+			}
+		}
+	}
+}
+
+// either yields what two sources say, until the first has no more.
+func either(first, second source) iter.Seq2[source, phone.Observation] {
+	return func(yield func(source, phone.Observation) bool) {
+		for {
+			select {
+			case o, more := <-first.said:
+				if !more || !yield(first, o) {
+					return
+				}
+			case o, more := <-second.said:
+				if !more || !yield(second, o) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// source is a sequence that is read in a goroutine of its own. After each observation it waits until that was heard.
+type source struct {
+	said  chan phone.Observation
+	heard chan struct{}
+}
+
+func begin(ctx context.Context, of iter.Seq[phone.Observation]) source {
+	s := source{make(chan phone.Observation), make(chan struct{})}
+	go func() {
+		defer close(s.said)
+		for o := range of {
+			select {
+			case s.said <- o:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-s.heard:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// drain waits until the goroutine has ended, after its context has.
+func (s source) drain() {
+	for range s.said { // what is still said is heard by nobody
+	}
+}
+
+// letters yields what was sent by itself of a call, each as it is recorded read, and hints at each that the call may be
+// looked up.
+func (s *Switchboard) letters(ctx context.Context, h ledger.Held, hints chan<- struct{}) iter.Seq[phone.Observation] {
+	return func(yield func(phone.Observation) bool) {
+		box, done := s.box(h.ID)
+		defer done()
+		for {
+			letter, err := s.Ledger.Unread(ctx, h)
+			if err == nil {
+				if !yield(letter.Observation) {
+					return
+				}
+				select {
+				case hints <- struct{}{}:
+				default:
+				}
+				continue
+			}
+			again := time.Hour
+			if phone.CodeOf(err) != phone.NotFound {
+				again = time.Second
+			}
+			select {
+			case <-box:
+			case <-time.After(again):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// box is where the follower of a call is told that there are letters.
+func (s *Switchboard) box(id string) (box <-chan struct{}, done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := make(chan struct{}, 1)
+	s.boxes[id] = c
+	return c, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.boxes[id] == c {
+			delete(s.boxes, id)
+		}
+	}
+}
+
+// deliver tells the followers of this process of letters, whichever process took them, until the context ends.
+func (s *Switchboard) deliver(ctx context.Context) {
+	if !slices.ContainsFunc(s.Providers, (*providers.Provider).Receives) {
+		return
+	}
+	var cleared time.Time
+	for {
+		news := s.Ledger.News()
+		if now := time.Now(); now.Sub(cleared) > time.Minute {
+			cleared = now
+			if err := s.Ledger.ClearInbox(ctx, now); err != nil && ctx.Err() == nil {
+				s.Fault("inbox", err)
+			}
+		}
+		ids, err := s.Ledger.Addressees(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.Fault("addressees", err)
+		}
+		s.tellOfLetters(ids)
+		select {
+		case <-news:
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Switchboard) tellOfLetters(ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		select {
+		case s.boxes[id] <- struct{}{}:
+		default: // nobody here, or told already
+		}
+	}
+}

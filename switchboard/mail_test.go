@@ -1,0 +1,288 @@
+package switchboard
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+)
+
+// teller is a service that tells by itself what is said, and knows the whole once a call is over.
+type teller struct {
+	mu    sync.Mutex
+	n     int
+	over  map[phone.Ref][]phone.Words
+	looks map[phone.Ref]int
+	place func(ref phone.Ref) // before the answer to a dial
+	slow  bool                // it answers no look-up
+}
+
+func newTeller() *teller {
+	return &teller{over: map[phone.Ref][]phone.Words{}, looks: map[phone.Ref]int{}}
+}
+
+func (s *teller) Place(context.Context, phone.Order) (phone.Ref, error) {
+	s.mu.Lock()
+	s.n++
+	ref := phone.Ref(fmt.Sprintf("ref%d", s.n))
+	s.mu.Unlock()
+	if s.place != nil {
+		s.place(ref)
+	}
+	return ref, nil
+}
+
+func (s *teller) Lookup(ctx context.Context, ref phone.Ref) (phone.Observation, error) {
+	if s.slow {
+		<-ctx.Done()
+		return phone.Observation{}, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks[ref]++
+	if record, ok := s.over[ref]; ok {
+		return phone.Observation{Line: phone.WrappingUp, Outcome: phone.Completed, Extent: phone.Whole, Words: record}, nil
+	}
+	return phone.Observation{Line: phone.InProgress}, nil
+}
+
+func (s *teller) end(ref phone.Ref, record []phone.Words) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over[ref] = record
+}
+
+func (s *teller) looked(ref phone.Ref) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks[ref]
+}
+
+func (s *teller) Receives() bool { return true }
+
+// Receive takes told as JSON.
+func (s *teller) Receive(_ http.Header, body []byte) (providers.Notice, error) {
+	var n told
+	if err := json.Unmarshal(body, &n); err != nil {
+		return providers.Notice{}, phone.Errorf(phone.Unauthorized, "forged")
+	}
+	o := phone.Observation{}
+	if len(n.Words) > 0 {
+		o = phone.Observation{Extent: phone.Update, Told: time.UnixMilli(int64(n.At)), Words: n.Words}
+	}
+	return providers.Notice{Digest: string(body), Ref: n.Ref, Observation: o}, nil
+}
+
+// told is one webhook of a teller.
+type told struct {
+	Ref   phone.Ref
+	At    int
+	Words []phone.Words
+}
+
+func (n told) body() []byte {
+	b, _ := json.Marshal(n)
+	return b
+}
+
+func (s *teller) provider(pace providers.Pace) *providers.Provider {
+	sp := spec("test")
+	sp.Pace = pace
+	return providers.New(sp, s, providers.Options{Account: "acc"})
+}
+
+// seldom asks so seldom that only a hint makes it look in time.
+func seldom() providers.Pace {
+	return providers.Pace{Poll: time.Minute, RecordEvery: 10 * time.Millisecond}
+}
+
+func send(t *testing.T, b board, n told) {
+	t.Helper()
+	if err := b.Receive(t.Context(), "test", nil, n.body()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a service tells by itself is heard at once, though it answers no look-up.
+func TestWebhooksAreHeardAtOnce(t *testing.T) {
+	s := newTeller()
+	s.slow = true
+	b := newBoard(t, file(t), nil, s.provider(seldom()))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	send(t, b, told{p.Call.Ref, 1, words("hello")})
+	for e, err := range b.Watch(ctx, me(), p.Call.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := e.Body.(phone.Fragment); ok && f.Text == "hello" {
+			return
+		}
+	}
+	t.Fatal("nothing was heard")
+}
+
+// Webhooks that come before the dial is answered, and to a process that does not follow the call, are read by the one that
+// does. A hint has the call looked up.
+func TestWebhooksEarlyAndElsewhere(t *testing.T) {
+	s := newTeller()
+	path := file(t)
+	elsewhere := newBoard(t, path, nil, newTeller().provider(seldom()))
+	s.place = func(ref phone.Ref) { send(t, elsewhere, told{ref, 1, words("early")}) }
+	b := newBoard(t, path, nil, s.provider(seldom()))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, elsewhere, told{p.Call.Ref, 2, words("late")})
+	s.end(p.Call.Ref, words("early", "late", "bye"))
+	send(t, elsewhere, told{p.Call.Ref, 3, nil})
+	if diff := cmp.Diff([]string{"early", "late", "bye"}, listen(t, b, p.Call.ID, 0)); diff != "" {
+		t.Error(diff)
+	}
+	c, err := b.Get(t.Context(), me(), p.Call.ID)
+	if err != nil || c.Record != phone.Complete || c.Outcome != phone.Completed {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// A webhook that comes again changes nothing, and does not even have the call looked up; many hints at once are few
+// look-ups.
+func TestWebhooksAgain(t *testing.T) {
+	s := newTeller()
+	b := newBoard(t, file(t), nil, s.provider(seldom()))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		send(t, b, told{p.Call.Ref, i, words(fmt.Sprint("word ", i))})
+	}
+	heard := func() *phone.Call {
+		for range 500 {
+			c, err := b.Get(t.Context(), me(), p.Call.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Turns) == 50 {
+				return c
+			}
+			time.Sleep(10 * time.Millisecond) // another goroutine records it, and what is recorded is asked for
+		}
+		t.Fatal("not all was heard")
+		return nil
+	}
+	before := heard()
+	for i := range 1000 {
+		send(t, b, told{p.Call.Ref, i % 50, words(fmt.Sprint("word ", i%50))})
+	}
+	if after := heard(); after.Seq != before.Seq {
+		t.Errorf("event %d became %d", before.Seq, after.Seq)
+	}
+	if n := s.looked(p.Call.Ref); n > 8 {
+		t.Errorf("%d look-ups", n)
+	}
+}
+
+// A forged webhook, and one for nobody, change nothing.
+func TestWebhooksRefused(t *testing.T) {
+	b := newBoard(t, file(t), nil, newTeller().provider(seldom()), with(newService()))
+	if err := b.Receive(t.Context(), "test", nil, []byte("forged")); phone.CodeOf(err) != phone.Unauthorized {
+		t.Errorf("forged: %v", err)
+	}
+	if err := b.Receive(t.Context(), "no such", nil, told{Ref: "ref1"}.body()); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("for nobody: %v", err)
+	}
+	send(t, b, told{Ref: "a call that is not known", Words: words("x")})
+	if err := b.Ledger.ClearInbox(t.Context(), time.Now().Add(11*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Ledger.Unread(t.Context(), ledger.Held{Call: &phone.Call{Provider: "test", Ref: "a call that is not known"}}); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("a letter about a call that never came is kept: %v", err)
+	}
+}
+
+var orders = flag.Int("orders", 60, "how many of the 720 orders of six webhooks are tried (0: all)")
+
+// Six webhooks in any order, each of them one to five times: one final state.
+func TestWebhookOrders(t *testing.T) {
+	s := newTeller()
+	b := newBoard(t, file(t), nil, s.provider(seldom()))
+	record := words("one", "two", "three")
+	six := func(ref phone.Ref) []told {
+		return []told{{ref, 0, nil}, {ref, 1, nil}, {ref, 2, record[:1]}, {ref, 3, record[1:2]}, {ref, 4, record[2:]}, {ref, 5, record}}
+	}
+	all := permutations(6)
+	if *orders > 0 {
+		every := len(all) / *orders
+		all = slices.DeleteFunc(all, func(o []int) bool { return (o[0]*120+o[1]*24+o[2]*6+o[3])%every != 0 })
+	}
+	var running sync.WaitGroup
+	for i, order := range all {
+		p, err := b.Place(t.Context(), me(), ask(fmt.Sprintf("+86138%08d", i), "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			for k, which := range order {
+				for range 1 + (i+k)%5 {
+					if err := b.Receive(t.Context(), "test", nil, six(p.Call.Ref)[which].body()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			s.end(p.Call.Ref, record)
+			if err := b.Receive(t.Context(), "test", nil, told{p.Call.Ref, 6, nil}.body()); err != nil {
+				t.Error(err)
+			}
+			heard := slices.Sorted(slices.Values(listen(t, b, p.Call.ID, 0)))
+			c, err := b.Get(t.Context(), me(), p.Call.ID)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var said []phone.Words
+			for _, turn := range c.Spoken() {
+				said = append(said, phone.Words{Role: turn.Role, Text: turn.Text, Final: turn.Final})
+			}
+			if diff := cmp.Diff(record, said); diff != "" || c.Status != phone.StatusEnded || c.Outcome != phone.Completed || c.Record != phone.Complete {
+				t.Errorf("%v: %s, %s, %s; %s", order, c.Status, c.Outcome, c.Record, diff)
+			}
+			if diff := cmp.Diff([]string{"one", "three", "two"}, heard); diff != "" {
+				t.Errorf("%v: not each was heard once: %s", order, diff)
+			}
+		})
+		if i%20 == 19 {
+			running.Wait()
+		}
+	}
+	running.Wait()
+	t.Logf("%d orders", len(all))
+}
+
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	var all [][]int
+	for _, p := range permutations(n - 1) {
+		for at := range n {
+			all = append(all, slices.Insert(slices.Clone(p), at, n-1))
+		}
+	}
+	return all
+}
