@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -31,6 +32,8 @@ type HTTPOptions struct {
 	AllowedHosts []string
 	// AllowedOrigins are the origins of pages that may use this server besides its own: "https://phone.example.com".
 	AllowedOrigins []string
+	// Receive takes webhooks. Nil: none are taken.
+	Receive Receive
 	// Ready says why no work can be taken now, for /readyz. Nil for always ready.
 	Ready func(ctx context.Context) error
 
@@ -47,7 +50,7 @@ func (o HTTPOptions) withDefaults() HTTPOptions {
 	return o
 }
 
-// Endpoint is the HTTP side of the server: /mcp, /healthz and /readyz.
+// Endpoint is the HTTP side of the server: /mcp, /webhooks/{provider}, /healthz and /readyz.
 type Endpoint struct {
 	options  HTTPOptions
 	guard    guard
@@ -55,6 +58,7 @@ type Endpoint struct {
 	sessions *sessions
 	room     *peer.Room
 	gate     gate
+	large    chan struct{} // one long webhook at a time
 
 	life context.Context // ends when the grace of a stopping server is over
 	cut  context.CancelFunc
@@ -66,7 +70,7 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	o = o.withDefaults()
 	e := &Endpoint{
 		options: o, guard: newGuard(o.AllowedHosts, o.AllowedOrigins),
-		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces),
+		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, 1),
 	}
 	e.life, e.cut = context.WithCancel(context.Background())
 	e.mcp = mcpserver.NewStreamableHTTPServer(s,
@@ -80,6 +84,10 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal := e.guard.refusal(r); refusal != "" {
 		http.Error(w, refusal, http.StatusForbidden)
+		return
+	}
+	if provider, ok := strings.CutPrefix(r.URL.Path, "/webhooks/"); ok {
+		e.webhook(w, r, provider)
 		return
 	}
 	switch r.URL.Path {

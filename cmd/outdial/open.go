@@ -160,6 +160,9 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 			o.Missing = append(o.Missing, spec)
 			continue
 		}
+		if public := valueOf(values, "", "public_url"); public != "" {
+			config[providers.WebhookURL] = strings.TrimRight(public, "/") + "/webhooks/" + spec.Name
+		}
 		d, err := spec.Open(config, nil)
 		if err != nil {
 			return o, err

@@ -72,7 +72,7 @@ func (p *program) http() *cobra.Command {
 			}
 			fmt.Fprintf(p.errs, "outdial: http://%s/mcp\n", ln.Addr())
 			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go before the server does
-			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version()), server.HTTPOptions{Ready: o.ledger.Ready, Log: o.log}))
+			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version()), server.HTTPOptions{Receive: o.board.Receive, Ready: o.ledger.Ready, Log: o.log}))
 		}),
 	}
 }

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+// Receive takes a provider's webhook. Errors: not_found (no such provider, or none whose webhooks are taken), unauthorized,
+// invalid; any other, with which it may be sent again.
+type Receive func(ctx context.Context, provider string, header http.Header, body []byte) error
+
+const (
+	// maxWebhook is how long a webhook's body may be, in bytes.
+	maxWebhook = 1 << 20
+	// webhookTimeout is how long a webhook's body may take to come.
+	webhookTimeout = 10 * time.Second
+	// largeWebhook is from which length on webhooks are looked at one after the other: to refuse a long forged one costs
+	// time, and the short genuine ones must not wait for it.
+	largeWebhook = 64 << 10
+)
+
+// webhook answers a webhook as services expect it: any 2xx is taken, 4xx need not be sent again.
+func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider string) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case e.options.Receive == nil:
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", "POST")
+		http.Error(w, "use POST", http.StatusMethodNotAllowed)
+		return
+	case err != nil || media != "application/json":
+		http.Error(w, "a webhook is application/json", http.StatusUnsupportedMediaType)
+		return
+	}
+	body, status := webhookBody(w, r)
+	if status != 0 {
+		w.Header().Set("Connection", "close")
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	if len(body) > largeWebhook {
+		e.large <- struct{}{}
+		defer func() { <-e.large }()
+	}
+	err = e.options.Receive(r.Context(), provider, r.Header, body)
+	switch phone.CodeOf(err) {
+	case "":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"status":"ok"}`)
+	case phone.NotFound:
+		http.NotFound(w, r)
+	case phone.Unauthorized:
+		http.Error(w, `{"error":"Invalid signature"}`, http.StatusUnauthorized)
+	case phone.Invalid:
+		http.Error(w, phone.AsError(err).Message, http.StatusBadRequest)
+	default:
+		e.options.Log.Warn().Err(err).Msg("a webhook could not be taken")
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "try again", http.StatusServiceUnavailable)
+	}
+}
+
+// webhookBody reads a webhook, or says with which status it is refused.
+func webhookBody(w http.ResponseWriter, r *http.Request) (body []byte, status int) {
+	if r.ContentLength > maxWebhook {
+		return nil, http.StatusRequestEntityTooLarge
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(webhookTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return nil, http.StatusBadRequest
+	}
+	return body, 0
+}
