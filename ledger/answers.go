@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"slices"
 	"time"
@@ -17,7 +16,7 @@ import (
 // A call that was given up for never dialed, because the provider did not list it, cannot come to life again: it is told
 // as ended with an unknown outcome, and its record can be asked for.
 func (l *Ledger) Placed(ctx context.Context, id string, ref phone.Ref) (Held, error) {
-	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
+	return l.settle(ctx, id, func(_ *transaction, h Held) (*answer, error) {
 		switch h.Dial {
 		case Placed:
 			return nil, nil
@@ -30,7 +29,7 @@ func (l *Ledger) Placed(ctx context.Context, id string, ref phone.Ref) (Held, er
 
 // Rejected records that surely nobody was called. The intent is free, as long as nothing else is learned.
 func (l *Ledger) Rejected(ctx context.Context, id string, why *phone.Failure) (Held, error) {
-	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
+	return l.settle(ctx, id, func(_ *transaction, h Held) (*answer, error) {
 		if h.Dial == Placed || h.Dial == Rejected {
 			return nil, nil
 		}
@@ -40,7 +39,7 @@ func (l *Ledger) Rejected(ctx context.Context, id string, why *phone.Failure) (H
 
 // Unknown records that nobody knows whether the provider dials. The intent stays taken.
 func (l *Ledger) Unknown(ctx context.Context, id string, why *phone.Failure) (Held, error) {
-	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
+	return l.settle(ctx, id, func(_ *transaction, h Held) (*answer, error) {
 		if h.Dial != Sending {
 			return nil, nil
 		}
@@ -54,7 +53,7 @@ func (l *Ledger) Unknown(ctx context.Context, id string, why *phone.Failure) (He
 // a likeness: a wish to hang up is forgotten then.
 func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Listed) (h Held, candidates int, err error) {
 	likeness := false
-	h, err = l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
+	h, err = l.settle(ctx, id, func(tx *transaction, h Held) (*answer, error) {
 		refs, match, err := candidatesFor(ctx, tx, h, listed)
 		if candidates = len(refs); err != nil || h.Dial != Unknown || h.Ended() || candidates != 1 || match == phone.Possible || refs[0] == "" {
 			return nil, err
@@ -82,7 +81,7 @@ const rivalry = 10 * time.Minute
 
 // candidatesFor gives the listed calls that no other call of ours has, and how well the worst of them fits: those that
 // carry our identifier, else all.
-func candidatesFor(ctx context.Context, tx *sql.Tx, h Held, listed []phone.Listed) (refs []phone.Ref, worst phone.Match, err error) {
+func candidatesFor(ctx context.Context, tx *transaction, h Held, listed []phone.Listed) (refs []phone.Ref, worst phone.Match, err error) {
 	if sure := slices.DeleteFunc(slices.Clone(listed), func(c phone.Listed) bool { return c.Match != phone.Sure }); len(sure) > 0 {
 		listed = sure
 	}
@@ -100,7 +99,7 @@ func candidatesFor(ctx context.Context, tx *sql.Tx, h Held, listed []phone.Liste
 }
 
 // heldBy is the other call that a provider's name stands for, if there is one.
-func heldBy(ctx context.Context, tx *sql.Tx, h Held, ref phone.Ref) (string, error) {
+func heldBy(ctx context.Context, tx *transaction, h Held, ref phone.Ref) (string, error) {
 	others, err := column[string](ctx, tx, `SELECT id FROM calls WHERE provider = ? AND ref = ? AND ref <> '' AND id <> ?`, h.Provider, string(ref), h.ID)
 	if err != nil || len(others) == 0 {
 		return "", err
@@ -110,7 +109,7 @@ func heldBy(ctx context.Context, tx *sql.Tx, h Held, ref phone.Ref) (string, err
 
 // NeverPlaced records that an uncertain dial did not happen, as its provider's list shows, unless it is known better by now.
 func (l *Ledger) NeverPlaced(ctx context.Context, id string, why *phone.Failure) (Held, error) {
-	return l.settle(ctx, id, func(_ *sql.Tx, h Held) (*answer, error) {
+	return l.settle(ctx, id, func(_ *transaction, h Held) (*answer, error) {
 		if h.Dial != Unknown || h.Ended() {
 			return nil, nil
 		}
@@ -129,7 +128,7 @@ func rejected(why *phone.Failure) *answer {
 // Errors: not_found; refused with reason not_unconfirmed, if there is nothing to find out, or ref_taken, if ref is another
 // call's.
 func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.Ref, why *phone.Failure) (Held, error) {
-	return l.settle(ctx, id, func(tx *sql.Tx, h Held) (*answer, error) {
+	return l.settle(ctx, id, func(tx *transaction, h Held) (*answer, error) {
 		alive, err := column[string](ctx, tx, living+` AND id = ?`, append(l.living(time.Now()), h.owner)...)
 		interrupted := h.Dial == Sending && len(alive) == 0
 		switch {
@@ -158,7 +157,7 @@ func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.
 
 // WantHangup notes that a call is to be ended as soon as the provider's name of it is known.
 func (l *Ledger) WantHangup(ctx context.Context, id string) (h Held, err error) {
-	err = l.do(ctx, "hangup", func(tx *sql.Tx) error {
+	err = l.do(ctx, "hangup", func(tx *transaction) error {
 		if _, err := tx.Exec(`UPDATE calls SET hangup_wanted = 1 WHERE id = ?`, id); err != nil {
 			return err
 		}
@@ -177,8 +176,8 @@ type answer struct {
 
 // settle records what decide makes of a call as it stands; nil leaves it so. It asks for no epoch: an answer is a fact,
 // whoever learned it.
-func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *sql.Tx, h Held) (*answer, error)) (h Held, err error) {
-	err = l.do(ctx, "answer", func(tx *sql.Tx) error {
+func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *transaction, h Held) (*answer, error)) (h Held, err error) {
+	err = l.do(ctx, "answer", func(tx *transaction) error {
 		h, err = load(ctx, tx, id)
 		if err != nil {
 			return err

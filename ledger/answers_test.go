@@ -258,7 +258,7 @@ func TestOneCallThatCannotBeRead(t *testing.T) {
 	dead, l := open(t, path), open(t, path)
 	broken := reserve(t, dead, wish(t, "+8613800138000", "", "p"))
 	h := reserve(t, dead, wish(t, "+8613800138001", "", "p"))
-	if _, err := dead.write.Exec(`INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, 1, 0, 'from the future', '{}')`, broken.ID); err != nil {
+	if _, err := dead.write.pool.Exec(`INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, 1, 0, 'from the future', '{}')`, broken.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := dead.Leave(t.Context()); err != nil {

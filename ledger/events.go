@@ -26,7 +26,7 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 	if len(events) > 0 {
 		before = events[0].Seq - 1
 	}
-	return l.do(ctx, "append", func(tx *sql.Tx) error {
+	return l.do(ctx, "append", func(tx *transaction) error {
 		head, err := json.Marshal(headOf(after))
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 
 // insertEvents records events of a call together with what follows from them for other calls: whom not to call, and which
 // numbers were heard.
-func insertEvents(tx *sql.Tx, c *phone.Call, events []phone.Event) error {
+func insertEvents(tx *transaction, c *phone.Call, events []phone.Event) error {
 	for _, e := range events {
 		kind, body, err := encode(e.Body)
 		if err != nil {

@@ -19,7 +19,7 @@ const (
 
 // Facts gives what a rule may judge a call by that nobody has placed, as it stands: for questions.
 func (l *Ledger) Facts(ctx context.Context, c *phone.Call) (phone.Facts, error) {
-	tx, err := l.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := l.read.begin(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return phone.Facts{}, failed("facts", err)
 	}
@@ -142,7 +142,7 @@ func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error
 
 // Refused notes that a principal was refused what it should not have asked, in a rehearsal or not.
 func (l *Ledger) Refused(ctx context.Context, principal string, simulated bool, at time.Time) error {
-	return l.do(ctx, "refused", func(tx *sql.Tx) error {
+	return l.do(ctx, "refused", func(tx *transaction) error {
 		if _, err := tx.Exec(`DELETE FROM refusals WHERE at < ?`, micros(at.Add(-aDay))); err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (l *Ledger) Refused(ctx context.Context, principal string, simulated bool, 
 // SwitchDialing switches dialing off, for all processes on this ledger and from this moment on, or, without a reason, on
 // again.
 func (l *Ledger) SwitchDialing(ctx context.Context, whyOff string) error {
-	return l.do(ctx, "dialing", func(tx *sql.Tx) error {
+	return l.do(ctx, "dialing", func(tx *transaction) error {
 		if whyOff == "" {
 			_, err := tx.Exec(`DELETE FROM meta WHERE key = 'dialing_off'`)
 			return err

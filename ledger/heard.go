@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +10,7 @@ import (
 )
 
 // heed records what an event means for other calls: whom not to call, and which numbers were heard.
-func heed(tx *sql.Tx, c *phone.Call, e phone.Event) error {
+func heed(tx *transaction, c *phone.Call, e phone.Event) error {
 	switch b := e.Body.(type) {
 	case phone.OptedOut:
 		return insertBlock(tx, phone.Block{Number: c.Order.To, Until: b.Until, CallID: c.ID, AddedAt: e.At}, flag(c.Simulated))
@@ -48,7 +47,7 @@ const (
 )
 
 // hear notes the digits that were spoken, or that a summary tells.
-func hear(tx *sql.Tx, c *phone.Call, at time.Time, texts ...string) error {
+func hear(tx *transaction, c *phone.Call, at time.Time, texts ...string) error {
 	var said []string
 	for _, text := range texts {
 		said = append(said, phone.Spoken(text)...)

@@ -34,7 +34,7 @@ func (l *Ledger) Post(ctx context.Context, m Letter) (fresh bool, err error) {
 	if err != nil {
 		return false, failed("post", err)
 	}
-	err = l.do(ctx, "post", func(tx *sql.Tx) error {
+	err = l.do(ctx, "post", func(tx *transaction) error {
 		var waiting int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM inbox WHERE unread = 1`).Scan(&waiting); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (l *Ledger) Addressees(ctx context.Context) ([]string, error) {
 }
 
 // markRead notes that letters were read. What they say is in the call's events now.
-func markRead(tx *sql.Tx, letters []string) error {
+func markRead(tx *transaction, letters []string) error {
 	for _, digest := range letters {
 		if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE digest = ?`, digest); err != nil {
 			return err
@@ -90,7 +90,7 @@ func markRead(tx *sql.Tx, letters []string) error {
 // ClearInbox drops the letters that nobody will read: those about calls that are over or never became known, and what is
 // remembered of old ones.
 func (l *Ledger) ClearInbox(ctx context.Context, now time.Time) error {
-	return l.do(ctx, "inbox", func(tx *sql.Tx) error {
+	return l.do(ctx, "inbox", func(tx *transaction) error {
 		if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE unread = 1 AND at < ? AND NOT EXISTS
 			(SELECT 1 FROM calls c WHERE c.provider = inbox.provider AND c.ref = inbox.ref AND c.status <> 'ended')`, micros(now.Add(-strangeFor))); err != nil {
 			return err

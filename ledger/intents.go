@@ -34,7 +34,7 @@ type Intent struct {
 // those of judge, which is asked only about a new call, with the facts as they stand in the same transaction. The call's
 // worst case counts as spent from then on, and an approval that a person gave for it is used up.
 func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts) error) (h Held, replayed bool, err error) {
-	err = l.do(ctx, "reserve", func(tx *sql.Tx) error {
+	err = l.do(ctx, "reserve", func(tx *transaction) error {
 		h, replayed, err = earlier(ctx, tx, in)
 		if err != nil || replayed {
 			return err
@@ -65,7 +65,7 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 }
 
 // stand has a call stand for the intent: under the client's key, and under names, each of which several calls may have.
-func (in Intent) stand(tx *sql.Tx, id string, names ...string) error {
+func (in Intent) stand(tx *transaction, id string, names ...string) error {
 	if in.Key != "" {
 		if _, err := tx.Exec(`INSERT INTO intents (principal, key, call_id, params) VALUES (?, ?, ?, ?)
 			ON CONFLICT (principal, key) DO UPDATE SET call_id = excluded.call_id, params = excluded.params`,
@@ -84,7 +84,7 @@ func (in Intent) stand(tx *sql.Tx, id string, names ...string) error {
 func clientKey(s string) string { return "client:" + s }
 
 // earlier is the call of the same intent, if one still stands for it. A call that surely was not placed stands for nothing.
-func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err error) {
+func earlier(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
 	if in.Key != "" {
 		if h, found, err = byKey(ctx, tx, in); err != nil || found {
 			return h, found, err
@@ -108,7 +108,7 @@ func earlier(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, er
 	return Held{}, false, nil
 }
 
-func byKey(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err error) {
+func byKey(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
 	var id, params string
 	err = tx.QueryRowContext(ctx, `SELECT i.call_id, i.params FROM intents i JOIN calls c ON c.id = i.call_id
 		WHERE i.principal = ? AND i.key = ? AND c.dial <> ?`, in.Call.Principal, clientKey(in.Key), string(Rejected)).Scan(&id, &params)
@@ -129,7 +129,7 @@ func byKey(ctx context.Context, tx *sql.Tx, in Intent) (h Held, found bool, err 
 
 // stillMeans says whether a call of the same name still is what the intent means: it is not over for longer than the
 // window, and not both have keys, which differ then.
-func (in Intent) stillMeans(ctx context.Context, tx *sql.Tx, id string) (h Held, yes bool, err error) {
+func (in Intent) stillMeans(ctx context.Context, tx *transaction, id string) (h Held, yes bool, err error) {
 	if h, err = load(ctx, tx, id); err != nil || h.Ended() && in.Call.CreatedAt.Sub(since(h.Call)) > in.Window {
 		return Held{}, false, err
 	}
@@ -151,7 +151,7 @@ func since(c *phone.Call) time.Time {
 }
 
 // repeatable refuses to repeat a call that goes on, or of which nobody knows whether it does: its phone would ring twice.
-func repeatable(ctx context.Context, tx *sql.Tx, in Intent) error {
+func repeatable(ctx context.Context, tx *transaction, in Intent) error {
 	if in.RepeatOf == "" {
 		return nil
 	}
@@ -165,7 +165,7 @@ func repeatable(ctx context.Context, tx *sql.Tx, in Intent) error {
 	}
 }
 
-func insertCall(tx *sql.Tx, h Held) error {
+func insertCall(tx *transaction, h Held) error {
 	o := h.Order
 	s, err := specOf(o)
 	if err != nil {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,7 @@ import (
 
 // Renew says that this process lives: its calls are its own for another lease.
 func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
-	return l.do(ctx, "renew", func(tx *sql.Tx) error {
+	return l.do(ctx, "renew", func(tx *transaction) error {
 		_, err := tx.Exec(`INSERT INTO processes (id, expires_at) VALUES (?, ?)
 			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`, l.process, micros(now.Add(l.lease)))
 		if err == nil {
@@ -67,7 +66,7 @@ func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held
 // claim gives what it could claim also where it could not claim all.
 func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where string, args []any) (held []Held, err error) {
 	var odd []error
-	err = l.do(ctx, "claim", func(tx *sql.Tx) error {
+	err = l.do(ctx, "claim", func(tx *transaction) error {
 		ids, err := column[string](ctx, tx, `SELECT id FROM calls WHERE `+where, args...)
 		if err != nil {
 			return err
@@ -98,7 +97,7 @@ func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where 
 
 // Release gives one call up, for whoever wants to follow it.
 func (l *Ledger) Release(ctx context.Context, id string, epoch int64) error {
-	return l.do(ctx, "release", func(tx *sql.Tx) error {
+	return l.do(ctx, "release", func(tx *transaction) error {
 		_, err := tx.Exec(`UPDATE calls SET owner = '' WHERE id = ? AND owner = ? AND epoch = ?`, id, l.process, epoch)
 		return err
 	})
@@ -106,7 +105,7 @@ func (l *Ledger) Release(ctx context.Context, id string, epoch int64) error {
 
 // Leave gives up all that this process follows.
 func (l *Ledger) Leave(ctx context.Context) error {
-	return l.do(ctx, "leave", func(tx *sql.Tx) error {
+	return l.do(ctx, "leave", func(tx *transaction) error {
 		_, err := tx.Exec(`UPDATE calls SET owner = '' WHERE owner = ?`, l.process)
 		if err == nil {
 			_, err = tx.Exec(`DELETE FROM processes WHERE id = ?`, l.process)
@@ -172,7 +171,7 @@ func (l *Ledger) News() <-chan struct{} { return l.news.wait() }
 
 // Tail looks for other processes' commits until the context ends.
 func (l *Ledger) Tail(ctx context.Context) {
-	conn, err := l.read.Conn(ctx)
+	conn, err := l.read.pool.Conn(ctx)
 	if err != nil {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,7 +19,7 @@ import (
 
 // Ledger is one open ledger, and this process's place in it.
 type Ledger struct {
-	read, write *sql.DB
+	read, write *database
 	jobs        chan job
 	closing     chan struct{}
 	stopped     sync.WaitGroup
@@ -59,7 +58,7 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 		return nil, failed("open", err)
 	}
 	l := &Ledger{
-		read: read, write: write, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond),
+		read: &database{pool: read}, write: &database{pool: write}, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond),
 	}
 	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
 		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))
@@ -86,7 +85,7 @@ func (l *Ledger) Close() (err error) {
 
 // Ready says whether the ledger can be written. Errors: unavailable.
 func (l *Ledger) Ready(ctx context.Context) error {
-	return l.do(ctx, "ready", func(*sql.Tx) error { return nil })
+	return l.do(ctx, "ready", func(*transaction) error { return nil })
 }
 
 // Digest is a name for what the parts say, the same in every process on this ledger and of no use elsewhere.

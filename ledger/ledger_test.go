@@ -184,7 +184,7 @@ func TestADroppedCallIsClaimedByItsOwnProcess(t *testing.T) {
 func TestANumberThatIsNoLongerValidIsStillRead(t *testing.T) {
 	l := fresh(t)
 	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
-	if _, err := l.write.Exec(`UPDATE calls SET number = '+8699900138000'`); err != nil {
+	if _, err := l.write.pool.Exec(`UPDATE calls SET number = '+8699900138000'`); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := l.Call(t.Context(), "local", h.ID); err != nil || got.Order.To.E164() != "+8699900138000" {
@@ -356,7 +356,7 @@ func TestNewsOfAnotherProcess(t *testing.T) {
 func TestANewerLedgerIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	l := open(t, path)
-	if _, err := l.write.Exec(`PRAGMA user_version = 99`); err != nil {
+	if _, err := l.write.pool.Exec(`PRAGMA user_version = 99`); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), "sqlite:"+path, Options{})
@@ -374,7 +374,7 @@ func TestDurableSettings(t *testing.T) {
 	l := fresh(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "fullfsync": "1"} {
 		var got string
-		if err := l.write.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {
+		if err := l.write.pool.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, %v", pragma, got, err)
 		}
 	}

@@ -11,7 +11,7 @@ func TestALedgerOfTheFirstSchema(t *testing.T) {
 	l := open(t, path)
 	plain := reserve(t, l, wish(t, "+8613800138000", "", "p"))
 	keyed := reserve(t, l, wish(t, "+8613800138001", "k", "p"))
-	if _, err := l.write.Exec(`
+	if _, err := l.write.pool.Exec(`
 		INSERT INTO intents (principal, key, call_id, params) SELECT principal, 'derived:' || name, call_id, 'p' FROM names;
 		DROP TABLE names; DROP INDEX calls_by_ref; DROP INDEX calls_not_over;
 		DROP INDEX calls_by_charge; DROP INDEX calls_by_fault; DROP INDEX calls_to_number;

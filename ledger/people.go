@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -10,7 +9,7 @@ import (
 
 // SaveContact adds a contact, or replaces the one of the same number.
 func (l *Ledger) SaveContact(ctx context.Context, c phone.Contact) error {
-	return l.do(ctx, "contacts", func(tx *sql.Tx) error {
+	return l.do(ctx, "contacts", func(tx *transaction) error {
 		_, err := tx.Exec(`INSERT INTO contacts (number, name, zone, hours, consent, added_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (number) DO UPDATE SET name = excluded.name, zone = excluded.zone, hours = excluded.hours, consent = excluded.consent,
 				added_at = excluded.added_at`,
@@ -25,7 +24,7 @@ func (l *Ledger) DropContact(ctx context.Context, n phone.Number) error {
 }
 
 func (l *Ledger) drop(ctx context.Context, op, statement string, args ...any) error {
-	return l.do(ctx, op, func(tx *sql.Tx) error {
+	return l.do(ctx, op, func(tx *transaction) error {
 		r, err := tx.Exec(statement, args...)
 		if err != nil {
 			return err
@@ -83,7 +82,7 @@ func contacts(ctx context.Context, q querier, which string, args ...any) ([]phon
 
 // DoNotCall adds an entry of the operator's to the do-not-call list, or replaces it. It holds for rehearsals too.
 func (l *Ledger) DoNotCall(ctx context.Context, b phone.Block) error {
-	return l.do(ctx, "dnc", func(tx *sql.Tx) error {
+	return l.do(ctx, "dnc", func(tx *transaction) error {
 		for simulated := range 2 {
 			if err := insertBlock(tx, b, simulated); err != nil {
 				return err
@@ -93,7 +92,7 @@ func (l *Ledger) DoNotCall(ctx context.Context, b phone.Block) error {
 	})
 }
 
-func insertBlock(tx *sql.Tx, b phone.Block, simulated int) error {
+func insertBlock(tx *transaction, b phone.Block, simulated int) error {
 	_, err := tx.Exec(`INSERT INTO do_not_call (number, simulated, until, call_id, note, added_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number, simulated, call_id) DO UPDATE SET until = excluded.until, note = excluded.note, added_at = excluded.added_at`,
 		b.Number.E164(), simulated, micros(b.Until), b.CallID, b.Note, micros(b.AddedAt))

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -182,7 +181,7 @@ func TestTheLongestEntryCounts(t *testing.T) {
 		{"call_4", time.Time{}, time.Time{}},
 		{"call_0", day.Add(3 * time.Hour), time.Time{}},
 	} {
-		if err := l.do(t.Context(), "dnc", func(tx *sql.Tx) error {
+		if err := l.do(t.Context(), "dnc", func(tx *transaction) error {
 			return insertBlock(tx, phone.Block{Number: n, CallID: tt.call, Until: tt.until, AddedAt: now()}, 0)
 		}); err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ func (l *Ledger) Ask(ctx context.Context, q phone.Question) (phone.Question, err
 		return q, failed("ask", err)
 	}
 	since := micros(q.AskedAt.Add(-waitsFor))
-	err = l.do(ctx, "ask", func(tx *sql.Tx) error {
+	err = l.do(ctx, "ask", func(tx *transaction) error {
 		old, err := questions(ctx, tx, `WHERE principal = ? AND number = ? AND state = ? AND spec = ? AND provider = ? AND currency = ? AND worst = ?
 			AND heard = ? AND asked_at > ?`, q.Principal, q.Order.To.E164(), waiting, s, q.Provider, q.Worst.Currency(), q.Worst.Micros(), flag(q.Heard), since)
 		if err != nil {
@@ -70,7 +70,7 @@ func (l *Ledger) Answer(ctx context.Context, id string, yes bool, now time.Time)
 	if yes {
 		state, before = approved, waiting
 	}
-	return l.do(ctx, "answer", func(tx *sql.Tx) error {
+	return l.do(ctx, "answer", func(tx *transaction) error {
 		r, err := tx.Exec(`UPDATE questions SET state = ?, until = ? WHERE id = ? AND state IN (?, ?) AND asked_at > ?`,
 			state, micros(now.Add(approvedFor)), id, waiting, before, micros(now.Add(-waitsFor)))
 		if err != nil {
@@ -140,7 +140,7 @@ func latest(ctx context.Context, q querier, c *phone.Call, state string) (id str
 }
 
 // useApproval uses up the approval for a call that is about to be dialed, if there is one.
-func useApproval(tx *sql.Tx, c *phone.Call) error {
+func useApproval(tx *transaction, c *phone.Call) error {
 	id, ok, err := latest(context.Background(), tx, c, approved)
 	if err != nil || !ok {
 		return err

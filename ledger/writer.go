@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/outdial/outdial/phone"
@@ -11,7 +10,7 @@ import (
 // job is one write that waits for its group.
 type job struct {
 	ctx  context.Context
-	do   func(*sql.Tx) error
+	do   func(*transaction) error
 	done chan error
 }
 
@@ -20,7 +19,7 @@ const greatestGroup = 256
 
 // do hands a write to the writer and returns once it is on disk. A context that ends while it waits for its turn calls it
 // off; after that it is carried out.
-func (l *Ledger) do(ctx context.Context, op string, write func(*sql.Tx) error) error {
+func (l *Ledger) do(ctx context.Context, op string, write func(*transaction) error) error {
 	j := job{ctx: ctx, do: write, done: make(chan error, 1)}
 	select {
 	case l.jobs <- j:
@@ -62,7 +61,7 @@ func (l *Ledger) gather(first job) []job {
 func (l *Ledger) commit(group []job) {
 	answers := make([]error, len(group))
 	err := func() error {
-		tx, err := l.write.BeginTx(context.Background(), nil)
+		tx, err := l.write.begin(context.Background(), nil)
 		if err != nil {
 			return err
 		}
@@ -83,7 +82,7 @@ func (l *Ledger) commit(group []job) {
 }
 
 // within carries out one write behind a savepoint: answer is its own error, err one that breaks the group.
-func within(tx *sql.Tx, j job) (answer, err error) {
+func within(tx *transaction, j job) (answer, err error) {
 	if err := j.ctx.Err(); err != nil {
 		return err, nil
 	}
@@ -101,7 +100,7 @@ func within(tx *sql.Tx, j job) (answer, err error) {
 }
 
 // guarded keeps a panic of one write from taking the others along.
-func guarded(tx *sql.Tx, do func(*sql.Tx) error) (err error) {
+func guarded(tx *transaction, do func(*transaction) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = phone.Errorf(phone.Internal, "Something went wrong inside outdial; nothing was done.")

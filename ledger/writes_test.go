@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -117,7 +116,7 @@ func TestAWriteWhoseAskerHasLeft(t *testing.T) {
 	l := fresh(t)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	j := job{ctx: ctx, do: func(*sql.Tx) error { t.Error("it is carried out"); return nil }, done: make(chan error, 1)}
+	j := job{ctx: ctx, do: func(*transaction) error { t.Error("it is carried out"); return nil }, done: make(chan error, 1)}
 	l.commit([]job{j})
 	if err := <-j.done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
