@@ -96,9 +96,23 @@ cover: ## how much of the code the tests reach: the sum here, each line in dist/
 	go tool cover -html=dist/cover.out -o dist/cover.html
 	@go tool cover -func=dist/cover.out | tail -n 1
 
+.PHONY: release
+release: ## the release VERSION in dist/: for each platform an archive and what is linked into it (SBOM), and SHA256SUMS
+	go test ./ledger -run ReleasedSchema -count=1 -released
+	go run ./internal/release -version $(VERSION) -out dist
+
+.PHONY: reproduce
+reproduce: ## build the whole release twice, the second time from nothing, and compare each bit; takes minutes
+	go test ./internal/release -count=1 -timeout 60m -v -whole
+
 .PHONY: vuln
-vuln: ## known vulnerabilities in what is linked; needs their database, so not in CI
-	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+vuln: ## known vulnerabilities in what is linked; needs the open internet for their database, so not in CI
+	@set -x; go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./... || { \
+		{ set +x; } 2>/dev/null; \
+		echo "make vuln: vulnerabilities are named above; if not, NOTHING WAS CHECKED: it needs the module golang.org/x/vuln" >&2; \
+		echo "and the database at https://vuln.go.dev (or a copy of it that GOVULNDB names, with -db of govulncheck)" >&2; \
+		exit 1; \
+	}
 
 .PHONY: image
 image: ## the container image outdial:VERSION
