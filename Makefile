@@ -110,7 +110,7 @@ vuln: ## known vulnerabilities in what is linked; needs the open internet for th
 	@set -x; go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./... || { \
 		{ set +x; } 2>/dev/null; \
 		echo "make vuln: vulnerabilities are named above; if not, NOTHING WAS CHECKED: it needs the module golang.org/x/vuln" >&2; \
-		echo "and the database at https://vuln.go.dev (or a copy of it that GOVULNDB names, with -db of govulncheck)" >&2; \
+		echo "with what it is made of, and the database at https://vuln.go.dev" >&2; \
 		exit 1; \
 	}
 

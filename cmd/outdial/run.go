@@ -83,7 +83,7 @@ func (p *program) command() *cobra.Command {
 	root.SetVersionTemplate("outdial {{.Version}}\n")
 	root.SetUsageTemplate(usage)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return misused(c, err) })
-	p.settings.flags(root.PersistentFlags())
+	p.settings.flags(root)
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print the same JSON as the tools")
 	for _, make := range []func() *cobra.Command{
 		p.demo, p.stdio, p.http, p.call, p.info, p.stream, p.list, p.cancel, p.resolve, p.batch, p.balance, p.check, p.providers,

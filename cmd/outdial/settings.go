@@ -15,7 +15,7 @@ import (
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/pelletier/go-toml/v2"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // settings are where values come from. A flag goes before the environment, the environment before outdial.toml, and that
@@ -23,8 +23,8 @@ import (
 type settings struct {
 	specs []providers.Spec
 	env   map[string]string
-	file  string // outdial.toml, if a flag names one
-	used  *pflag.FlagSet
+	file  string         // outdial.toml, if a flag names one
+	root  *cobra.Command // whose flags they are
 	toml  map[string]any
 	at    string // where outdial.toml was found
 }
@@ -75,8 +75,9 @@ func flagName(owner, name string) string {
 }
 
 // flags adds a flag for each setting that is no secret: what stands in an argument every user of the machine can read.
-func (s *settings) flags(f *pflag.FlagSet) {
-	s.used = f
+func (s *settings) flags(root *cobra.Command) {
+	s.root = root
+	f := root.PersistentFlags()
 	f.StringVar(&s.file, "config", "", "the settings file (default outdial/outdial.toml in the user's configuration directory)")
 	s.each(func(owner string, set providers.Setting) {
 		if set.Secret {
@@ -176,7 +177,7 @@ func (s *settings) resolve() ([]value, error) {
 func (s *settings) find(owner string, set providers.Setting) (value, error) {
 	v := value{Setting: set, Owner: owner}
 	flag := flagName(owner, set.Name)
-	if f := s.used.Lookup(flag); f != nil && f.Changed {
+	if f := s.root.PersistentFlags().Lookup(flag); f != nil && f.Changed {
 		v.Value, v.From = strings.TrimSpace(f.Value.String()), "--"+flag
 		return v, nil
 	}
@@ -278,7 +279,7 @@ func (s *settings) defaultDatabase() string {
 
 // chosen is the provider that --provider names; empty where only the settings name a default.
 func (p *program) chosen() string {
-	if f := p.settings.used.Lookup("provider"); f != nil && f.Changed {
+	if f := p.settings.root.PersistentFlags().Lookup("provider"); f != nil && f.Changed {
 		return f.Value.String()
 	}
 	return ""

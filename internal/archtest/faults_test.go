@@ -120,6 +120,15 @@ func faults() []fault {
 		{rule: "dependencies have reasons", file: "docs/adr/0002-dependencies.md", from: "logs |\n", to: "logs |\n| `pgregory.net/rapid` | makes up |\n", says: "nothing imports pgregory.net/rapid"},
 		{rule: "dependencies have reasons", file: "go.mod", from: "zerolog", to: "zerolag", says: "is imported and not required"},
 
+		{
+			rule: "dependencies have reasons", file: "go.mod", from: "\n\nrequire",
+			to: "\n\nrequire (\n\texample.com/left/pad v1.0.0\n\texample.com/right/pad v1.0.0 // indirect\n)\n\nrequire", says: "left/pad is required directly and has no row",
+		},
+		{
+			rule: "dependencies have reasons", file: "go.mod", from: "\n\nrequire",
+			to: "\n\nrequire (" + strings.Repeat("\n\texample.com/a v1.0.0", mostLibraries) + "\n)\n\nrequire", says: "go.mod: 21 libraries are required directly, more than 20",
+		},
+
 		{rule: "documents name what exists", file: "docs/architecture.md", from: "providers.Driver", to: "providers.Drover", says: "architecture.md:1: there is no providers.Drover"},
 		{rule: "documents name what exists", file: "docs/architecture.md", from: "Driver.Place", to: "Driver.Plate", says: "there is no Driver.Plate"},
 		{rule: "documents name what exists", file: "docs/architecture.md", from: "(adr/", to: "(ard/", says: "no file docs/ard"},

@@ -174,7 +174,6 @@ func libraries() map[string]library {
 		"github.com/gofrs/flock":          {in: []string{"ledger"}, why: "the ledger's file is the one thing that processes share"},
 		"github.com/rs/zerolog":           {in: []string{"switchboard", "server", "providers", "providers/*", "operator", "cmd/outdial"}, why: "only the edges log"},
 		"github.com/spf13/cobra":          {in: []string{"cmd/outdial"}, why: "flags and commands are the binary's"},
-		"github.com/spf13/pflag":          {in: []string{"cmd/outdial"}, why: "flags and commands are the binary's"},
 		"github.com/pelletier/go-toml/v2": {in: []string{"cmd/outdial"}, why: "settings are read where the program is put together"},
 		"golang.org/x/term":               {in: []string{"cmd/outdial"}, why: "the terminal is the binary's"},
 		"github.com/google/go-cmp":        {tests: true, why: "it compares in tests; it may panic, and says so"},

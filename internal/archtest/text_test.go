@@ -30,8 +30,11 @@ func nothingPointsAtAMachine(t *tree) []string {
 	return wrong
 }
 
+// mostLibraries is how many go.mod may require directly.
+const mostLibraries = 20
+
 // dependenciesHaveReasons holds docs/adr/0002-dependencies.md against go.mod and the code: each library that is imported
-// has its row, and each row a library.
+// or required directly has its row, each row a library, and there are not many.
 func dependenciesHaveReasons(t *tree) []string {
 	const record = "docs/adr/0002-dependencies.md"
 	text, ok := t.texts[record]
@@ -57,12 +60,32 @@ func dependenciesHaveReasons(t *tree) []string {
 			wrong = append(wrong, fmt.Sprintf("go.mod: %s is imported and not required", name))
 		}
 	}
+	direct := required(string(t.texts["go.mod"]))
+	if len(direct) > mostLibraries {
+		wrong = append(wrong, fmt.Sprintf("go.mod: %d libraries are required directly, more than %d", len(direct), mostLibraries))
+	}
+	for _, name := range direct {
+		if !rows[name] {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is required directly and has no row", record, name))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		if !used[name] {
 			wrong = append(wrong, fmt.Sprintf("%s: nothing imports %s any more", record, name))
 		}
 	}
 	return wrong
+}
+
+// required are the modules that a go.mod requires directly.
+func required(mod string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^(?:require |\t)(\S+) v\S+(.*)$`).FindAllStringSubmatch(mod, -1) {
+		if !strings.Contains(m[2], "// indirect") {
+			all = append(all, m[1])
+		}
+	}
+	return all
 }
 
 // documentsNameWhatExists holds the names in documents against the code: `ledger.Open`, `Switchboard.Place` and every linked
