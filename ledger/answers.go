@@ -202,7 +202,7 @@ func (l *Ledger) settle(ctx context.Context, id string, decide func(tx *transact
 			h.Charge().Micros(), flag(h.Faulty()), id); err != nil {
 			return err
 		}
-		return insertEvents(tx, h.Call, []phone.Event{e})
+		return l.insertEvents(tx, h.Call, []phone.Event{e})
 	})
 	if err != nil {
 		return Held{}, err

@@ -47,13 +47,13 @@ func (l *Ledger) Append(ctx context.Context, after *phone.Call, epoch int64, eve
 		if err := markRead(tx, letters); err != nil {
 			return err
 		}
-		return insertEvents(tx, after, events)
+		return l.insertEvents(tx, after, events)
 	})
 }
 
-// insertEvents records events of a call together with what follows from them for other calls: whom not to call, and which
-// numbers were heard.
-func insertEvents(tx *transaction, c *phone.Call, events []phone.Event) error {
+// insertEvents records events of a call together with what follows from them: whom not to call, which numbers were heard,
+// and that it is to be told that the call has ended.
+func (l *Ledger) insertEvents(tx *transaction, c *phone.Call, events []phone.Event) error {
 	for _, e := range events {
 		kind, body, err := encode(e.Body)
 		if err != nil {
@@ -65,6 +65,11 @@ func insertEvents(tx *transaction, c *phone.Call, events []phone.Event) error {
 		}
 		if err := heed(tx, c, e); err != nil {
 			return err
+		}
+		if b, ended := e.Body.(phone.Ended); ended && l.tells {
+			if err := end(tx, c, e.At, b); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -114,6 +119,10 @@ func encode(b phone.Body) (kind, body string, err error) {
 		kind = "withdrawn"
 	case phone.OptedOut:
 		kind = "opted_out"
+	case phone.Asked:
+		kind = "asked"
+	case phone.Answered:
+		kind = "answered"
 	case phone.Ended:
 		kind = "ended"
 	default:
@@ -133,6 +142,10 @@ func decode(kind string, raw []byte) (phone.Body, error) {
 		return as[phone.Withdrawn](raw)
 	case "opted_out":
 		return as[phone.OptedOut](raw)
+	case "asked":
+		return as[phone.Asked](raw)
+	case "answered":
+		return as[phone.Answered](raw)
 	case "ended":
 		return as[phone.Ended](raw)
 	}

@@ -16,6 +16,8 @@ func heed(tx *transaction, c *phone.Call, e phone.Event) error {
 		return insertBlock(tx, phone.Block{Number: c.Order.To, Until: b.Until, CallID: c.ID, AddedAt: e.At}, flag(c.Simulated))
 	case phone.Fragment:
 		return hear(tx, c, e.At, b.Text, wordsUpTo(c, b.Turn))
+	case phone.Asked:
+		return hear(tx, c, e.At, b.Arguments)
 	case phone.Ended:
 		return hear(tx, c, e.At, b.Summary)
 	}

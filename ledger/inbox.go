@@ -30,10 +30,6 @@ const (
 // Post puts a letter into the inbox, for whoever follows its call, and says whether it is a new one. Errors: exhausted, if
 // too many wait to be read.
 func (l *Ledger) Post(ctx context.Context, m Letter) (fresh bool, err error) {
-	body, err := json.Marshal(m.Observation)
-	if err != nil {
-		return false, failed("post", err)
-	}
 	err = l.do(ctx, "post", func(tx *transaction) error {
 		var waiting int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM inbox WHERE unread = 1`).Scan(&waiting); err != nil {
@@ -42,16 +38,25 @@ func (l *Ledger) Post(ctx context.Context, m Letter) (fresh bool, err error) {
 		if waiting >= mostUnread {
 			return phone.Errorf(phone.Exhausted, "Too many webhooks wait to be read.")
 		}
-		r, err := tx.Exec(`INSERT INTO inbox (digest, provider, ref, at, body, unread) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (digest) DO NOTHING`,
-			m.Digest, m.Provider, string(m.Ref), micros(m.Observation.At), string(body))
-		if err != nil {
-			return err
-		}
-		n, err := r.RowsAffected()
-		fresh = n > 0
+		var err error
+		fresh, err = post(tx, m)
 		return err
 	})
 	return fresh, err
+}
+
+func post(tx *transaction, m Letter) (fresh bool, err error) {
+	body, err := json.Marshal(m.Observation)
+	if err != nil {
+		return false, err
+	}
+	r, err := tx.Exec(`INSERT INTO inbox (digest, provider, ref, at, body, unread) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (digest) DO NOTHING`,
+		m.Digest, m.Provider, string(m.Ref), micros(m.Observation.At), string(body))
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
 }
 
 // Unread gives the oldest letter about a call that was not read yet. Errors: not_found, if there is none.

@@ -27,6 +27,7 @@ type Ledger struct {
 	process     string
 	lease, look time.Duration
 	secret      []byte
+	tells       bool
 	news        news
 }
 
@@ -34,6 +35,7 @@ type Ledger struct {
 type Options struct {
 	Lease time.Duration // how long a process that says nothing keeps its calls: 30 s
 	Look  time.Duration // between two looks for what other processes have recorded: 50 ms
+	Tells bool          // it is to be told when a call has ended: see Endings
 }
 
 // Open opens the ledger at a URL, "sqlite:" and a path, and brings it up to date. Many processes may open the same one,
@@ -58,7 +60,7 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 		return nil, failed("open", err)
 	}
 	l := &Ledger{
-		read: &database{pool: read}, write: &database{pool: write}, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond),
+		read: &database{pool: read}, write: &database{pool: write}, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond), tells: o.Tells,
 	}
 	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
 		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))

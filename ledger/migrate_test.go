@@ -17,7 +17,7 @@ func TestALedgerOfTheFirstSchema(t *testing.T) {
 		DROP INDEX calls_by_charge; DROP INDEX calls_by_fault; DROP INDEX calls_to_number;
 		ALTER TABLE calls DROP COLUMN currency; ALTER TABLE calls DROP COLUMN per_minute; ALTER TABLE calls DROP COLUMN worst;
 		ALTER TABLE calls DROP COLUMN charge; ALTER TABLE calls DROP COLUMN faulty;
-		DROP TABLE contacts; DROP TABLE do_not_call; DROP TABLE heard; DROP TABLE refusals; DROP TABLE questions; DROP TABLE inbox;
+		DROP TABLE contacts; DROP TABLE do_not_call; DROP TABLE heard; DROP TABLE refusals; DROP TABLE questions; DROP TABLE inbox; DROP TABLE inquiries; DROP TABLE call_tools; DROP TABLE endings;
 		PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)
 	}

@@ -32,10 +32,23 @@ type Call struct {
 	Record    Record
 	Failure   *Failure  // why it was never dialed, or may not have been
 	OptedOut  time.Time // until when the callee does not want to be called, as they said in this call; zero if they did not
+	Inquiries []Inquiry // what the agent on the line has asked meanwhile, in that order
 	Seq       int64     // of its last event
 
 	hearing hearing
 }
+
+// Inquiry is a question of the agent on the line to a tool of the operator's, and what it was answered.
+type Inquiry struct {
+	Asked
+	Seq    int64 // of the event that last changed it
+	At     time.Time
+	By     AnsweredBy // empty while it is open
+	Answer string
+}
+
+// Open says whether the one who placed the call may still answer.
+func (i Inquiry) Open() bool { return i.By == "" && !i.Deadline.IsZero() }
 
 // Turn is one utterance of the conversation.
 type Turn struct {
@@ -62,7 +75,7 @@ func Begin(id, principal, provider, account string, o Order, at time.Time) *Call
 // Clone is a copy that shares nothing that Apply or Observe changes.
 func (c *Call) Clone() *Call {
 	d := *c
-	d.Turns = slices.Clone(c.Turns)
+	d.Turns, d.Inquiries = slices.Clone(c.Turns), slices.Clone(c.Inquiries)
 	d.hearing = c.hearing.clone()
 	return &d
 }
@@ -100,9 +113,21 @@ func (c *Call) Apply(e Event) {
 		}
 	case OptedOut:
 		c.OptedOut = b.Until
+	case Asked:
+		if c.inquiry(b.ID) < 0 {
+			c.Inquiries = append(c.Inquiries, Inquiry{Asked: b, Seq: e.Seq, At: e.At})
+		}
+	case Answered:
+		if i := c.inquiry(b.ID); i >= 0 {
+			c.Inquiries[i].By, c.Inquiries[i].Answer, c.Inquiries[i].Seq = b.By, b.Answer, e.Seq
+		}
 	case Ended:
 		c.end(e.At, b)
 	}
+}
+
+func (c *Call) inquiry(id string) int {
+	return slices.IndexFunc(c.Inquiries, func(i Inquiry) bool { return i.ID == id })
 }
 
 func (c *Call) advance(to Status, at, since time.Time, failure *Failure) {

@@ -12,7 +12,7 @@ type Event struct {
 	Body Body
 }
 
-// Body is what happened: Progress, Fragment, Withdrawn, OptedOut or Ended.
+// Body is what happened: Progress, Fragment, Withdrawn, OptedOut, Asked, Answered or Ended.
 type Body interface{ body() }
 
 // Progress says that the line has come to a new state.
@@ -43,6 +43,31 @@ type Withdrawn struct {
 type OptedOut struct {
 	Until time.Time `json:"until"` // so long nobody calls the number
 }
+
+// Asked says that the agent on the line has called a tool of the operator's and waits for its answer.
+type Asked struct {
+	ID        string    `json:"id"`
+	Tool      string    `json:"tool"`
+	Arguments string    `json:"arguments"`         // a JSON value, as the agent on the line wrote it
+	Deadline  time.Time `json:"deadline,omitzero"` // until then whoever placed the call may answer; zero if they are not asked
+}
+
+// Answered says what the agent on the line was answered, once for each Asked.
+type Answered struct {
+	ID     string     `json:"id"`
+	By     AnsweredBy `json:"by"`
+	Answer string     `json:"answer"` // a JSON value
+}
+
+// AnsweredBy is where an answer to the agent on the line came from.
+type AnsweredBy string
+
+// The sources of an answer.
+const (
+	ByOperator AnsweredBy = "operator" // what the operator has set, or their endpoint gave
+	ByCaller   AnsweredBy = "caller"   // whoever placed the call
+	ByNobody   AnsweredBy = "nobody"   // none came in time: the operator's words for that case
+)
 
 // Ended closes a call. After one with a partial record another may come, once the record is there.
 type Ended struct {
@@ -81,6 +106,8 @@ func (Progress) body()  {}
 func (Fragment) body()  {}
 func (Withdrawn) body() {}
 func (OptedOut) body()  {}
+func (Asked) body()     {}
+func (Answered) body()  {}
 func (Ended) body()     {}
 
 // Status is the state of a call's line. It says nothing of the errand: a call can end well and achieve nothing.

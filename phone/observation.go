@@ -30,6 +30,9 @@ type Observation struct {
 	Extent Extent
 	Words  []Words
 
+	Asked    *Asked    // the agent on the line asks
+	Answered *Answered // and is answered
+
 	Line      Status // Queued, Ringing, InProgress, or WrappingUp once the line has closed
 	StartedAt time.Time
 	EndedAt   time.Time

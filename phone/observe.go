@@ -75,6 +75,7 @@ func (l *listener) observe(o Observation) {
 	case Update:
 		l.report(o)
 	}
+	l.ask(o)
 	l.heed(closed)
 	if !closed {
 		return
@@ -116,6 +117,18 @@ func (l *listener) heed(closed bool) {
 		if asked {
 			l.emit(OptedOut{Until: l.at.Add(optedOutFor)})
 			return
+		}
+	}
+}
+
+// ask tells what the agent on the line asks and is answered, each once. An answer may be told before its question.
+func (l *listener) ask(o Observation) {
+	if a := o.Asked; a != nil && l.call.inquiry(a.ID) < 0 {
+		l.emit(*a)
+	}
+	if a := o.Answered; a != nil {
+		if i := l.call.inquiry(a.ID); i >= 0 && l.call.Inquiries[i].By == "" {
+			l.emit(*a)
 		}
 	}
 }

@@ -34,6 +34,9 @@ func house() map[string]place {
 		"ledger": {
 			may: []string{"phone"}, why: "it records facts; the rules that judge them are handed to it as a function",
 		},
+		"notify": {
+			may: []string{"phone"}, why: "it tells somebody something, and does not know what",
+		},
 		"providers": {
 			may: []string{"phone"}, tests: []string{"providers/script", "providers/simulator"},
 			why: "the contract knows no adapter: that is what lets one be added with a line",
@@ -53,7 +56,7 @@ func house() map[string]place {
 			may: []string{"providers", "providers/" + anything}, why: "it is the list of adapters, and nothing else",
 		},
 		"switchboard": {
-			may:   []string{"phone", "guard", "follow", "ledger", "providers"},
+			may:   []string{"phone", "guard", "follow", "ledger", "notify", "providers"},
 			tests: []string{"providers/simulator", "providers/script", "providers/providertest"},
 			why:   "it carries out calls for whoever asks: it knows neither protocol nor adapter",
 		},

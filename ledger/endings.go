@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/outdial/outdial/phone"
+)
+
+const (
+	// tellWithin is how long a process has to tell that a call has ended, before another one may.
+	tellWithin = time.Minute
+	// tellFor is how long it is tried.
+	tellFor = aDay
+)
+
+// Ending is a call of which it is to be told that it has ended.
+type Ending struct {
+	CallID  string
+	Outcome phone.Outcome
+	At      time.Time
+	Tries   int // this one among them
+}
+
+// end notes that it is to be told that a call has ended, once: a record that comes later is no second end.
+func end(tx *transaction, c *phone.Call, at time.Time, e phone.Ended) error {
+	_, err := tx.Exec(`INSERT INTO endings (call_id, outcome, at, due, tries) VALUES (?, ?, ?, ?, 0) ON CONFLICT (call_id) DO NOTHING`,
+		c.ID, string(e.Outcome), micros(at), micros(at))
+	return err
+}
+
+// Endings takes those that are due to be told, for a minute: Told or Untold says what became of each.
+func (l *Ledger) Endings(ctx context.Context, now time.Time) ([]Ending, error) {
+	due, err := column[string](ctx, l.read, `SELECT call_id FROM endings WHERE due > 0 AND due <= ? ORDER BY due LIMIT 10`, micros(now))
+	if err != nil || len(due) == 0 {
+		return nil, failed("endings", err) // the usual case, without a write
+	}
+	var all []Ending
+	err = l.do(ctx, "endings", func(tx *transaction) error {
+		all = nil
+		for _, id := range due {
+			r, err := tx.Exec(`UPDATE endings SET due = ?, tries = tries + 1 WHERE call_id = ? AND due > 0 AND due <= ?`,
+				micros(now.Add(tellWithin)), id, micros(now))
+			if err != nil {
+				return err
+			}
+			if n, err := r.RowsAffected(); err != nil || n == 0 {
+				continue
+			}
+			e := Ending{CallID: id}
+			var outcome string
+			var at int64
+			if err := tx.QueryRowContext(ctx, `SELECT outcome, at, tries FROM endings WHERE call_id = ?`, id).Scan(&outcome, &at, &e.Tries); err != nil {
+				return err
+			}
+			e.Outcome, e.At = phone.Outcome(outcome), moment(at)
+			all = append(all, e)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Told notes that an ending was told.
+func (l *Ledger) Told(ctx context.Context, id string) error { return l.due(ctx, id, time.Time{}) }
+
+// Untold notes that an ending could not be told, and when it is tried again: less and less often, for a day. It says
+// whether it is.
+func (l *Ledger) Untold(ctx context.Context, e Ending, now time.Time) (again bool, err error) {
+	next := now.Add(min(5*time.Second<<min(e.Tries-1, 20), time.Hour))
+	if next.After(e.At.Add(tellFor)) {
+		return false, l.due(ctx, e.CallID, time.Time{})
+	}
+	return true, l.due(ctx, e.CallID, next)
+}
+
+func (l *Ledger) due(ctx context.Context, id string, at time.Time) error {
+	return l.do(ctx, "endings", func(tx *transaction) error {
+		_, err := tx.Exec(`UPDATE endings SET due = ? WHERE call_id = ?`, micros(at), id)
+		return err
+	})
+}
