@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"time"
@@ -98,7 +99,37 @@ type Notice struct {
 	Digest      string // of what it says, in hex: the same one has the same digest, however it is written
 	Ref         phone.Ref
 	Observation phone.Observation // Words with Extent phone.Update, and Told, or nothing
+	Ask         *Ask              // the agent on the line has called a tool; the rest is empty then, but for Ref
 }
+
+// Ask is a call of one of the operator's tools by the agent on the line, who waits for the answer.
+type Ask struct {
+	ID        string // the service's name of this question: the same one is the same question
+	Tool      string
+	Arguments json.RawMessage
+	// Reply is the answer as the service takes it. The result is a JSON value.
+	Reply func(result json.RawMessage) []byte
+}
+
+// Toolkeeper is a service whose agent on the line can call tools of the operator's while it talks.
+type Toolkeeper interface {
+	// Register makes a tool known to the service and gives its name there. Errors: those of a request.
+	Register(ctx context.Context, t CallTool) (id string, err error)
+	// Registered lists the tools that the service knows, whoever registered them.
+	Registered(ctx context.Context) ([]RegisteredTool, error)
+	// Deactivate has a tool called no more. One that is not known is no error.
+	Deactivate(ctx context.Context, id string) error
+}
+
+// CallTool is a tool as a service is told of it.
+type CallTool struct {
+	Name, Description string
+	Input             map[string]any // a JSON Schema
+	Timeout           time.Duration  // so long the agent on the line waits, in whole seconds
+}
+
+// RegisteredTool is a tool as a service lists it.
+type RegisteredTool struct{ ID, Name string }
 
 // Pacer is an adapter whose settings say how often its service is asked.
 type Pacer interface {

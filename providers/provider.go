@@ -23,15 +23,16 @@ type Provider struct {
 	pace    Pace
 	log     zerolog.Logger
 
-	streamer  Streamer
-	hanguper  Hanguper
-	balancer  Balancer
-	cataloger Cataloger
-	versioner Versioner
-	finder    Finder
-	clock     Clock
-	receiver  Receiver
-	skew      skew
+	streamer   Streamer
+	hanguper   Hanguper
+	balancer   Balancer
+	cataloger  Cataloger
+	versioner  Versioner
+	finder     Finder
+	clock      Clock
+	receiver   Receiver
+	toolkeeper Toolkeeper
+	skew       skew
 }
 
 // Options of a Provider.
@@ -59,6 +60,7 @@ func New(spec Spec, d Driver, o Options) *Provider {
 	p.finder, _ = d.(Finder)
 	p.clock, _ = d.(Clock)
 	p.receiver, _ = d.(Receiver)
+	p.toolkeeper, _ = d.(Toolkeeper)
 	return p
 }
 
@@ -234,6 +236,38 @@ func (p *Provider) Receive(header http.Header, body []byte) (Notice, error) {
 	n, err := caught(func() (Notice, error) { return p.receiver.Receive(header, body) })
 	n.Observation.At = time.Now()
 	return n, err
+}
+
+// KeepsTools says whether the agent on the line can call tools of the operator's.
+func (p *Provider) KeepsTools() bool { return p.toolkeeper != nil }
+
+// Register makes a tool known to the service. Errors: unsupported, and those of a request.
+func (p *Provider) Register(ctx context.Context, t CallTool) (id string, err error) {
+	if p.toolkeeper == nil {
+		return "", p.noTools()
+	}
+	return caught(func() (string, error) { return p.toolkeeper.Register(ctx, t) })
+}
+
+// Registered lists the tools that the service knows. Errors: unsupported, and those of a request.
+func (p *Provider) Registered(ctx context.Context) ([]RegisteredTool, error) {
+	if p.toolkeeper == nil {
+		return nil, p.noTools()
+	}
+	return caught(func() ([]RegisteredTool, error) { return p.toolkeeper.Registered(ctx) })
+}
+
+// Deactivate has a tool called no more. Errors: unsupported, and those of a request.
+func (p *Provider) Deactivate(ctx context.Context, id string) error {
+	if p.toolkeeper == nil {
+		return p.noTools()
+	}
+	_, err := caught(func() (struct{}, error) { return struct{}{}, p.toolkeeper.Deactivate(ctx, id) })
+	return err
+}
+
+func (p *Provider) noTools() error {
+	return phone.Errorf(phone.Unsupported, "The agents of %s call no tools of the operator's.", p.spec.Title)
 }
 
 // CanFind says whether the service lists its calls.

@@ -45,11 +45,14 @@ type Setting struct {
 	Elsewhere func(home string) (value, place string, err error)
 }
 
-// Config are the values of a Spec's settings by Name, and WebhookURL.
+// Config are the values of a Spec's settings by Name, WebhookURL and ToolWebhookURL.
 type Config map[string]string
 
-// WebhookURL is where a service is to send its webhooks, in the Config of one that sends some; empty: nowhere.
-const WebhookURL = "webhook_url"
+// Where a service is to send its webhooks, in the Config of one that sends some; empty: nowhere.
+const (
+	WebhookURL     = "webhook_url"
+	ToolWebhookURL = "tool_webhook_url" // and the calls of the operator's tools
+)
 
 // Seconds reads a setting that holds a duration ("10s") or a plain number of seconds.
 func (c Config) Seconds(name string) (time.Duration, error) {

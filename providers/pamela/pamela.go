@@ -9,7 +9,6 @@
 // of calls shows our own identifier among a call's metadata, so a dial whose answer was lost is found again.
 //
 // What is known of the service stands in its public SDKs (Python 1.0.4, JavaScript 1.1) and its published documentation.
-// This package registers no tools.
 package pamela
 
 import (
@@ -59,7 +58,7 @@ func Spec() providers.Spec {
 		Open: func(c providers.Config, connect providers.Connect) (providers.Driver, error) {
 			return open(options{
 				key: c["api_key"], base: c["api_base"], connect: connect,
-				secrets: [2]string{c["webhook_secret"], c["webhook_secret_old"]}, webhooks: c[providers.WebhookURL],
+				secrets: [2]string{c["webhook_secret"], c["webhook_secret_old"]}, webhooks: webhooks{c[providers.WebhookURL], c[providers.ToolWebhookURL]},
 			})
 		},
 	}
@@ -67,9 +66,9 @@ func Spec() providers.Spec {
 
 // options are what a driver is made from.
 type options struct {
-	key, base                string        // an empty base is the service's own
-	secrets                  [2]string     // of webhooks; empty ones sign nothing
-	webhooks                 string        // where they are to be sent; empty: nowhere
+	key, base                string    // an empty base is the service's own
+	secrets                  [2]string // of webhooks; empty ones sign nothing
+	webhooks                 webhooks
 	dialTimeout, readTimeout time.Duration // 0: upstream's
 	connect                  providers.Connect
 }
@@ -101,7 +100,7 @@ type Driver struct {
 	key    string // to keep it out of the log, should the service repeat it
 
 	secrets  [2]string
-	webhooks string // where calls have their webhooks sent; empty: nowhere
+	webhooks webhooks
 }
 
 var (
@@ -113,6 +112,8 @@ var (
 	_ providers.Clock    = (*Driver)(nil)
 	_ providers.Receiver = (*Driver)(nil)
 	_ providers.Pacer    = (*Driver)(nil)
+
+	_ providers.Toolkeeper = (*Driver)(nil)
 )
 
 // Close lets go of idle connections.
@@ -173,9 +174,50 @@ func (d *Driver) Receive(header http.Header, body []byte) (providers.Notice, err
 	return notice(v)
 }
 
+// Register makes a tool known to the project that the key belongs to. Errors: invalid, unauthorized, exhausted, unavailable.
+func (d *Driver) Register(ctx context.Context, t providers.CallTool) (id string, err error) {
+	a, err := d.client.Read(ctx, http.MethodPost, prefix+"/tools", registration(t))
+	if err == nil {
+		err = d.classify(a, false)
+	}
+	if err != nil {
+		return "", during("register tool", err)
+	}
+	o, err := upstream.Parse(a.Body)
+	if id = toolID(o); id == "" {
+		return "", during("register tool", unreadable(err))
+	}
+	return id, nil
+}
+
+// Registered lists the project's tools. Errors: unauthorized, exhausted, unavailable.
+func (d *Driver) Registered(ctx context.Context) ([]providers.RegisteredTool, error) {
+	a, err := d.read(ctx, "list tools", prefix+"/tools")
+	if err != nil {
+		return nil, err
+	}
+	all, err := toolList(a.Body)
+	if err != nil {
+		return nil, during("list tools", unreadable(err))
+	}
+	return all, nil
+}
+
+// Deactivate has a tool called no more. Errors: unauthorized, exhausted, unavailable.
+func (d *Driver) Deactivate(ctx context.Context, id string) error {
+	a, err := d.client.Read(ctx, http.MethodDelete, prefix+"/tools/"+url.PathEscape(id), nil)
+	if err == nil {
+		err = d.classify(a, false)
+	}
+	if err == nil || phone.CodeOf(err) == phone.NotFound {
+		return nil
+	}
+	return during("delete tool", err)
+}
+
 // Pace asks less often where Pamela tells by itself.
 func (d *Driver) Pace() providers.Pace {
-	if d.webhooks == "" {
+	if d.webhooks.URL == "" {
 		return providers.Pace{}
 	}
 	return providers.Pace{Poll: 10 * time.Second}

@@ -33,6 +33,10 @@ func notice(v any) (providers.Notice, error) {
 	o, isObject := v.(map[string]any)
 	event := upstream.Object(o)
 	n := providers.Notice{Ref: phone.Ref(event.Text("call_id"))}
+	if n.Ref != "" && event.Text("tool_name") != "" {
+		n.Ask = asked(event)
+		return n, nil
+	}
 	if !isObject || n.Ref == "" || event.Text("event") == "" {
 		return providers.Notice{}, &phone.Error{Code: phone.Invalid, Op: "pamela: webhook", Message: "A webhook must be a JSON object with event and call_id."}
 	}

@@ -194,7 +194,7 @@ func TestWebhookTellsWords(t *testing.T) {
 func TestWebhooksAreAskedFor(t *testing.T) {
 	const url = "https://phone.example.com/webhooks/pamela"
 	for _, tt := range []struct{ secret, url, want string }{{"s", url, url}, {"", url, ""}, {"s", "", ""}} {
-		d, err := open(options{key: "pk_live_x", secrets: [2]string{tt.secret}, webhooks: tt.url})
+		d, err := open(options{key: "pk_live_x", secrets: [2]string{tt.secret}, webhooks: webhooks{URL: tt.url}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,9 +33,10 @@ type createCall struct {
 	Webhooks           *webhooks      `json:"webhooks,omitempty"`
 }
 
-// webhooks are where Pamela tells of a call, in place of what its portal says.
+// webhooks are where Pamela tells of a call, and has its agent ask, in place of what its portal says.
 type webhooks struct {
-	URL string `json:"webhook_url,omitempty"`
+	URL   string `json:"webhook_url,omitempty"`
+	Tools string `json:"tool_webhook_url,omitempty"`
 }
 
 func (d *Driver) request(o phone.Order) createCall {
@@ -51,8 +52,8 @@ func (d *Driver) request(o phone.Order) createCall {
 		country = o.To.Region()
 	}
 	var hooks *webhooks
-	if d.webhooks != "" {
-		hooks = &webhooks{URL: d.webhooks}
+	if d.webhooks.URL != "" {
+		hooks = &d.webhooks
 	}
 	return createCall{
 		Webhooks: hooks,
