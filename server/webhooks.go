@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -11,9 +12,10 @@ import (
 	"github.com/outdial/outdial/phone"
 )
 
-// Receive takes a provider's webhook. Errors: not_found (no such provider, or none whose webhooks are taken), unauthorized,
+// Receive takes a provider's webhook; reply is what it is answered with, as JSON, if there is more to say than that it was
+// taken. The context ends early when the server is stopped. Errors: not_found (no such provider, or none whose webhooks are taken), unauthorized,
 // invalid; any other, with which it may be sent again.
-type Receive func(ctx context.Context, provider string, header http.Header, body []byte) error
+type Receive func(ctx context.Context, provider string, header http.Header, body []byte) (reply []byte, err error)
 
 const (
 	// maxWebhook is how long a webhook's body may be, in bytes.
@@ -50,22 +52,41 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 		e.large <- struct{}{}
 		defer func() { <-e.large }()
 	}
-	err = e.options.Receive(r.Context(), provider, r.Header, body)
+	if !e.gate.enter() {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
+		return
+	}
+	defer e.gate.leave()
+	ctx, done := e.room.Until(r.Context())
+	defer done()
+	reply, err := e.options.Receive(ctx, provider, r.Header, body)
 	switch phone.CodeOf(err) {
 	case "":
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"status":"ok"}`)
+		if reply == nil {
+			reply = []byte(`{"status":"ok"}`)
+		}
+		_, _ = w.Write(reply)
 	case phone.NotFound:
 		http.NotFound(w, r)
 	case phone.Unauthorized:
-		http.Error(w, `{"error":"Invalid signature"}`, http.StatusUnauthorized)
+		refuse(w, "Invalid signature", http.StatusUnauthorized)
 	case phone.Invalid:
-		http.Error(w, phone.AsError(err).Message, http.StatusBadRequest)
+		refuse(w, phone.AsError(err).Message, http.StatusBadRequest)
 	default:
 		e.options.Log.Warn().Err(err).Msg("a webhook could not be taken")
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "try again", http.StatusServiceUnavailable)
 	}
+}
+
+// refuse says why a webhook is not taken, as JSON.
+func refuse(w http.ResponseWriter, why string, status int) {
+	b, _ := json.Marshal(map[string]string{"error": why}) //nolint:errchkjson // a string is JSON
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
 }
 
 // webhookBody reads a webhook, or says with which status it is refused.

@@ -237,6 +237,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 	defer tail.Wait()
 	tail.Go(func() { s.Ledger.Tail(ctx) })
 	tail.Go(func() { s.deliver(ctx) })
+	tail.Go(func() { s.tellEndings(ctx) })
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var renewed time.Time

@@ -13,19 +13,23 @@ import (
 )
 
 // Receive takes a webhook: it is put into the ledger's inbox, and whoever follows the call, in whatever process, reads it
-// there. One that was taken before changes nothing. Errors: not_found (no such provider, or none whose webhooks are taken),
-// unauthorized, invalid; exhausted and unavailable, with which the service may send it again.
-func (s *Switchboard) Receive(ctx context.Context, provider string, header http.Header, body []byte) error {
+// there. One that was taken before changes nothing. Where the agent on the line has called a tool, reply is its answer; it
+// is waited for as long as the context and the tool allow. Errors: not_found (no such provider, or none whose webhooks are
+// taken), unauthorized, invalid; exhausted and unavailable, with which the service may send it again.
+func (s *Switchboard) Receive(ctx context.Context, provider string, header http.Header, body []byte) (reply []byte, err error) {
 	p, err := s.named(provider)
 	if err != nil || !p.Receives() {
-		return phone.Errorf(phone.NotFound, "No webhooks are taken here.")
+		return nil, phone.Errorf(phone.NotFound, "No webhooks are taken here.")
 	}
 	n, err := p.Receive(header, body)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if n.Ask != nil {
+		return s.inquire(ctx, p, n)
 	}
 	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: n.Digest, Provider: provider, Ref: n.Ref, Observation: n.Observation})
-	return err
+	return nil, err
 }
 
 // heard is what the provider of a call tells, asked or by itself.

@@ -76,6 +76,12 @@ func (s *teller) Receive(_ http.Header, body []byte) (providers.Notice, error) {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return providers.Notice{}, phone.Errorf(phone.Unauthorized, "forged")
 	}
+	if n.Tool != "" {
+		return providers.Notice{Ref: n.Ref, Ask: &providers.Ask{
+			ID: fmt.Sprint(n.At), Tool: n.Tool, Arguments: json.RawMessage(`{"name":"x"}`),
+			Reply: func(result json.RawMessage) []byte { return result },
+		}}, nil
+	}
 	o := phone.Observation{}
 	if len(n.Words) > 0 {
 		o = phone.Observation{Extent: phone.Update, Told: time.UnixMilli(int64(n.At)), Words: n.Words}
@@ -88,6 +94,7 @@ type told struct {
 	Ref   phone.Ref
 	At    int
 	Words []phone.Words
+	Tool  string // that the agent on the line calls
 }
 
 func (n told) body() []byte {
@@ -108,7 +115,7 @@ func seldom() providers.Pace {
 
 func send(t *testing.T, b board, n told) {
 	t.Helper()
-	if err := b.Receive(t.Context(), "test", nil, n.body()); err != nil {
+	if _, err := b.Receive(t.Context(), "test", nil, n.body()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,7 +131,7 @@ func TestWebhooksAreHeardAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	send(t, b, told{p.Call.Ref, 1, words("hello")})
+	send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("hello")})
 	for e, err := range b.Watch(ctx, me(), p.Call.ID, 0) {
 		if err != nil {
 			t.Fatal(err)
@@ -142,15 +149,15 @@ func TestWebhooksEarlyAndElsewhere(t *testing.T) {
 	s := newTeller()
 	path := file(t)
 	elsewhere := newBoard(t, path, nil, newTeller().provider(seldom()))
-	s.place = func(ref phone.Ref) { send(t, elsewhere, told{ref, 1, words("early")}) }
+	s.place = func(ref phone.Ref) { send(t, elsewhere, told{Ref: ref, At: 1, Words: words("early")}) }
 	b := newBoard(t, path, nil, s.provider(seldom()))
 	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(t, elsewhere, told{p.Call.Ref, 2, words("late")})
+	send(t, elsewhere, told{Ref: p.Call.Ref, At: 2, Words: words("late")})
 	s.end(p.Call.Ref, words("early", "late", "bye"))
-	send(t, elsewhere, told{p.Call.Ref, 3, nil})
+	send(t, elsewhere, told{Ref: p.Call.Ref, At: 3, Words: nil})
 	if diff := cmp.Diff([]string{"early", "late", "bye"}, listen(t, b, p.Call.ID, 0)); diff != "" {
 		t.Error(diff)
 	}
@@ -170,7 +177,7 @@ func TestWebhooksAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 50 {
-		send(t, b, told{p.Call.Ref, i, words(fmt.Sprint("word ", i))})
+		send(t, b, told{Ref: p.Call.Ref, At: i, Words: words(fmt.Sprint("word ", i))})
 	}
 	heard := func() *phone.Call {
 		for range 500 {
@@ -188,7 +195,7 @@ func TestWebhooksAgain(t *testing.T) {
 	}
 	before := heard()
 	for i := range 1000 {
-		send(t, b, told{p.Call.Ref, i % 50, words(fmt.Sprint("word ", i%50))})
+		send(t, b, told{Ref: p.Call.Ref, At: i % 50, Words: words(fmt.Sprint("word ", i%50))})
 	}
 	if after := heard(); after.Seq != before.Seq {
 		t.Errorf("event %d became %d", before.Seq, after.Seq)
@@ -201,10 +208,10 @@ func TestWebhooksAgain(t *testing.T) {
 // A forged webhook, and one for nobody, change nothing.
 func TestWebhooksRefused(t *testing.T) {
 	b := newBoard(t, file(t), nil, newTeller().provider(seldom()), with(newService()))
-	if err := b.Receive(t.Context(), "test", nil, []byte("forged")); phone.CodeOf(err) != phone.Unauthorized {
+	if _, err := b.Receive(t.Context(), "test", nil, []byte("forged")); phone.CodeOf(err) != phone.Unauthorized {
 		t.Errorf("forged: %v", err)
 	}
-	if err := b.Receive(t.Context(), "no such", nil, told{Ref: "ref1"}.body()); phone.CodeOf(err) != phone.NotFound {
+	if _, err := b.Receive(t.Context(), "no such", nil, told{Ref: "ref1"}.body()); phone.CodeOf(err) != phone.NotFound {
 		t.Errorf("for nobody: %v", err)
 	}
 	send(t, b, told{Ref: "a call that is not known", Words: words("x")})
@@ -224,7 +231,7 @@ func TestWebhookOrders(t *testing.T) {
 	b := newBoard(t, file(t), nil, s.provider(seldom()))
 	record := words("one", "two", "three")
 	six := func(ref phone.Ref) []told {
-		return []told{{ref, 0, nil}, {ref, 1, nil}, {ref, 2, record[:1]}, {ref, 3, record[1:2]}, {ref, 4, record[2:]}, {ref, 5, record}}
+		return []told{{Ref: ref, At: 0, Words: nil}, {Ref: ref, At: 1, Words: nil}, {Ref: ref, At: 2, Words: record[:1]}, {Ref: ref, At: 3, Words: record[1:2]}, {Ref: ref, At: 4, Words: record[2:]}, {Ref: ref, At: 5, Words: record}}
 	}
 	all := permutations(6)
 	if *orders > 0 {
@@ -240,13 +247,13 @@ func TestWebhookOrders(t *testing.T) {
 		running.Go(func() {
 			for k, which := range order {
 				for range 1 + (i+k)%5 {
-					if err := b.Receive(t.Context(), "test", nil, six(p.Call.Ref)[which].body()); err != nil {
+					if _, err := b.Receive(t.Context(), "test", nil, six(p.Call.Ref)[which].body()); err != nil {
 						t.Error(err)
 					}
 				}
 			}
 			s.end(p.Call.Ref, record)
-			if err := b.Receive(t.Context(), "test", nil, told{p.Call.Ref, 6, nil}.body()); err != nil {
+			if _, err := b.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, At: 6, Words: nil}.body()); err != nil {
 				t.Error(err)
 			}
 			heard := slices.Sorted(slices.Values(listen(t, b, p.Call.ID, 0)))

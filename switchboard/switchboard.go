@@ -12,6 +12,7 @@ import (
 	"github.com/outdial/outdial/follow"
 	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/notify"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/rs/zerolog"
@@ -25,6 +26,8 @@ type Options struct {
 	Default   string                // the provider where none is named; empty: by the number's region
 	Region    string                // of national numbers, ISO 3166-1 alpha-2; empty: none
 	Policy    guard.Policy
+	CallTools []CallTool     // that agents on the line can call
+	OnEnd     *notify.Target // told when a call has ended; nil: nobody is
 	Log       zerolog.Logger
 }
 
@@ -70,6 +73,14 @@ func (s *Switchboard) Close(ctx context.Context) error {
 	}
 	s.end()
 	s.follows.Wait()
+	if s.OnEnd != nil {
+		s.OnEnd.Close()
+	}
+	for _, t := range s.CallTools {
+		if t.Endpoint != nil {
+			t.Endpoint.Close()
+		}
+	}
 	return errors.Join(err, s.Ledger.Leave(context.WithoutCancel(ctx)))
 }
 

@@ -1,0 +1,70 @@
+package switchboard
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/notify"
+	"github.com/outdial/outdial/phone"
+)
+
+// endingFor is how long the operator's program may take over one call.
+const endingFor = 30 * time.Second
+
+// tellEndings tells the operator's program of each call that has ended, until the context ends. Whichever process is there
+// does it; it is told again after a failure, or if the process that told it did not live to say so.
+func (s *Switchboard) tellEndings(ctx context.Context) {
+	if s.OnEnd == nil {
+		return
+	}
+	for {
+		news := s.Ledger.News()
+		due, err := s.Ledger.Endings(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			s.Fault("endings", err)
+		}
+		var telling sync.WaitGroup
+		for _, e := range due {
+			telling.Go(func() { s.tellEnding(ctx, e) })
+		}
+		telling.Wait()
+		if len(due) > 0 {
+			continue
+		}
+		select {
+		case <-news:
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Switchboard) tellEnding(ctx context.Context, e ledger.Ending) {
+	body, err := json.Marshal(map[string]any{
+		"type": "call.ended", "timestamp": e.At.Format(time.RFC3339Nano),
+		"data": map[string]string{"call_id": e.CallID, "status": string(phone.StatusEnded), "outcome": string(e.Outcome)},
+	})
+	if err == nil {
+		telling, cancel := context.WithTimeout(ctx, endingFor)
+		_, err = s.OnEnd.Tell(telling, notify.Message{
+			ID: "end_" + e.CallID, Body: body,
+			Env: map[string]string{"OUTDIAL_CALL_ID": e.CallID, "OUTDIAL_STATUS": string(phone.StatusEnded), "OUTDIAL_OUTCOME": string(e.Outcome)},
+		})
+		cancel()
+	}
+	done := context.WithoutCancel(ctx)
+	if err == nil {
+		err = s.Ledger.Told(done, e.CallID)
+	} else {
+		again, lerr := s.Ledger.Untold(done, e, time.Now())
+		s.Log.Warn().Err(err).Str("call", e.CallID).Int("tries", e.Tries).Bool("again", again).Msg("nobody could be told that a call has ended")
+		err = lerr
+	}
+	if err != nil {
+		s.Fault("endings", err)
+	}
+}

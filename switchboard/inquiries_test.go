@@ -1,0 +1,220 @@
+package switchboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/notify"
+	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
+)
+
+const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// keeper is a teller whose agents can call tools.
+type keeper struct{ *teller }
+
+func (keeper) Register(context.Context, providers.CallTool) (string, error) { return "t1", nil }
+
+func (keeper) Registered(context.Context) ([]providers.RegisteredTool, error) { return nil, nil }
+
+func (keeper) Deactivate(context.Context, string) error { return nil }
+
+func tool(name string, timeout time.Duration) CallTool {
+	return CallTool{CallTool: providers.CallTool{Name: name, Timeout: timeout}, Fallback: "nothing known"}
+}
+
+// asking is a board with tools, and a call on which an agent can ask.
+func asking(t *testing.T, tools ...CallTool) (board, phone.Ref, string) {
+	t.Helper()
+	sp := spec("test")
+	sp.Pace = seldom()
+	p := providers.New(sp, keeper{newTeller()}, providers.Options{Account: "acc"})
+	b := newBoard(t, file(t), func(o *Options) { o.CallTools = tools }, p)
+	placed, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, placed.Call.Ref, placed.Call.ID
+}
+
+// inquiryOf waits until the call tells of so many answered questions, and gives the last.
+func inquiryOf(t *testing.T, b board, id string, answered int) phone.Inquiry {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for e, err := range b.Watch(ctx, me(), id, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.Body.(phone.Answered); ok {
+			if answered--; answered == 0 {
+				c, err := b.Get(ctx, me(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c.Inquiries[len(c.Inquiries)-1]
+			}
+		}
+	}
+	t.Fatal("no answer among the call's events")
+	return phone.Inquiry{}
+}
+
+func TestAnswersOfTheOperator(t *testing.T) {
+	var asked []string
+	var mu sync.Mutex
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		asked = append(asked, string(body))
+		mu.Unlock()
+		switch r.URL.Path {
+		case "/wrapped":
+			_, _ = w.Write([]byte(`{"result":{"open":true}}`))
+		case "/bare":
+			_, _ = w.Write([]byte(`["a"]`))
+		case "/wrong":
+			http.Error(w, "no", http.StatusInternalServerError)
+		case "/garbage":
+			_, _ = w.Write([]byte(`hm`))
+		case "/slow":
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(web.Close)
+	of := func(path string) CallTool {
+		one := tool(strings.TrimPrefix(path, "/"), time.Second)
+		var err error
+		if one.Endpoint, err = notify.Parse(web.URL+path, hookSecret); err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	static := tool("static", time.Second)
+	static.Answer = json.RawMessage(`{"hours":"9 to 5"}`)
+	b, ref, id := asking(t, static, of("/wrapped"), of("/bare"), of("/wrong"), of("/garbage"), of("/slow"))
+	n := 0
+	for name, want := range map[string]struct {
+		by     phone.AnsweredBy
+		result string
+	}{
+		"static": {phone.ByOperator, `{"hours":"9 to 5"}`}, "wrapped": {phone.ByOperator, `{"open":true}`}, "bare": {phone.ByOperator, `["a"]`},
+		"wrong": {phone.ByNobody, `"nothing known"`}, "garbage": {phone.ByNobody, `"nothing known"`}, "slow": {phone.ByNobody, `"nothing known"`},
+	} {
+		n++
+		began := time.Now()
+		for range 2 { // the same question again has the same answer, and asks nobody
+			got, err := b.Receive(t.Context(), "test", nil, told{Ref: ref, At: n, Tool: name}.body())
+			if err != nil || string(got) != want.result {
+				t.Errorf("%s: %s, %v", name, got, err)
+			}
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%s: answered after %v, when nobody waits any more", name, took)
+		}
+		if i := inquiryOf(t, b, id, n); i.Tool != name || i.By != want.by || i.Answer != want.result || i.Open() {
+			t.Errorf("%s: recorded as %+v", name, i)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(asked) != 5 || !strings.Contains(asked[0], id) || !strings.Contains(asked[0], `"arguments":{"name":"x"}`) {
+		t.Errorf("asked %d times: %s", len(asked), asked)
+	}
+	for what, n := range map[string]told{"an unknown tool": {Ref: ref, Tool: "x"}, "an unknown call": {Ref: "?", Tool: "static"}} {
+		if _, err := b.Receive(t.Context(), "test", nil, n.body()); !slices.Contains([]phone.Code{phone.Invalid, phone.NotFound}, phone.CodeOf(err)) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAnswersOfTheCaller(t *testing.T) {
+	who := tool("who", 10*time.Second)
+	who.AskCaller = true
+	b, ref, id := asking(t, who)
+	answered := make(chan string, 1)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		got, err := b.Receive(t.Context(), "test", nil, told{Ref: ref, Tool: "who"}.body())
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- string(got)
+	})
+	t.Cleanup(waiting.Wait)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var q phone.Asked
+	for e, err := range b.Watch(ctx, me(), id, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, ok := e.Body.(phone.Asked); ok {
+			q = a
+			break
+		}
+	}
+	if q.Tool != "who" || q.Arguments != `{"name":"x"}` || !q.Deadline.After(time.Now()) {
+		t.Fatalf("asked %+v", q)
+	}
+	stranger := phone.Caller{Principal: "token:eve", Scopes: []string{"calls:place", "calls:read"}}
+	_, foreign := b.AnswerQuestion(t.Context(), stranger, q.ID, "me")
+	_, unknown := b.AnswerQuestion(t.Context(), stranger, "inq_0", "me")
+	if phone.CodeOf(foreign) != phone.NotFound || foreign.Error() != unknown.Error() {
+		t.Errorf("a foreign question: %v, an unknown one: %v", foreign, unknown)
+	}
+	for range 2 {
+		if c, err := b.AnswerQuestion(t.Context(), me(), q.ID, "Ann"); err != nil || c.ID != id {
+			t.Fatalf("%+v, %v", c, err)
+		}
+	}
+	if got := <-answered; got != `"Ann"` {
+		t.Errorf("the agent on the line was told %s", got)
+	}
+	if i := inquiryOf(t, b, id, 1); i.By != phone.ByCaller || i.Answer != `"Ann"` {
+		t.Errorf("recorded as %+v", i)
+	}
+	var refused *phone.Error
+	if _, err := b.AnswerQuestion(t.Context(), me(), q.ID, "Bob"); !errors.As(err, &refused) || refused.Reason != "answered_already" {
+		t.Errorf("another answer: %v", err)
+	}
+}
+
+// A question that nobody answers in time is answered by the operator's words, and an answer after that is refused.
+func TestAnswersTooLate(t *testing.T) {
+	who := tool("who", time.Second)
+	who.AskCaller = true
+	b, ref, id := asking(t, who)
+	got, err := b.Receive(t.Context(), "test", nil, told{Ref: ref, Tool: "who"}.body())
+	if err != nil || string(got) != `"nothing known"` {
+		t.Errorf("%s, %v", got, err)
+	}
+	i := inquiryOf(t, b, id, 1)
+	if i.By != phone.ByNobody {
+		t.Errorf("recorded as %+v", i)
+	}
+	var refused *phone.Error
+	if _, err := b.AnswerQuestion(t.Context(), me(), i.ID, "Ann"); !errors.As(err, &refused) || refused.Reason != "too_late" {
+		t.Errorf("%v", err)
+	}
+	if b.AsksCallers(t.Context()) {
+		t.Error("answer_question is offered, though no service knows the tool")
+	}
+	if err := b.Ledger.SaveCallTool(t.Context(), "acc", ledger.CallTool{ID: "t1", Name: "who"}); err != nil {
+		t.Fatal(err)
+	}
+	if !b.AsksCallers(t.Context()) {
+		t.Error("answer_question is not offered, though a service knows the tool")
+	}
+}
