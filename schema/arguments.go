@@ -75,3 +75,9 @@ type CheckNumber struct {
 
 // ListProviders are the arguments of list_providers: none.
 type ListProviders struct{}
+
+// AnswerQuestion are the arguments of answer_question.
+type AnswerQuestion struct {
+	QuestionID string `json:"question_id" jsonschema:"The question's id, from the questions of a call."`
+	Answer     string `json:"answer" jsonschema:"What the agent on the line is to know, in plain words. It may say it to the person called." maxlen:"20000"`
+}

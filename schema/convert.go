@@ -34,6 +34,22 @@ func FromCallSince(c *phone.Call, after int64) Call {
 	for _, t := range c.Since(after) {
 		w.Turns = append(w.Turns, FromTurn(t))
 	}
+	for _, i := range c.Inquiries {
+		if i.Seq > after || i.Open() {
+			w.Questions = append(w.Questions, FromInquiry(i))
+		}
+	}
+	return w
+}
+
+// FromInquiry gives one question of the agent on the line.
+func FromInquiry(i phone.Inquiry) Question {
+	w := Question{
+		QuestionID: i.ID, Seq: i.Seq, Tool: i.Tool, Arguments: i.Arguments, At: Time(i.At), AnsweredBy: string(i.By), Answer: i.Answer,
+	}
+	if i.Open() {
+		w.AnswerBy = Time(i.Deadline)
+	}
 	return w
 }
 
@@ -84,12 +100,13 @@ type Event struct {
 	Record  string `json:"record,omitempty"`
 	Turn    *Turn  `json:"turn,omitempty"`
 
-	DoNotCallUntil string `json:"do_not_call_until,omitempty"`
+	DoNotCallUntil string    `json:"do_not_call_until,omitempty"`
+	Question       *Question `json:"question,omitempty"`
 }
 
 // FromEvent gives one event of a call.
 func FromEvent(callID string, e phone.Event) Event {
-	w := Event{CallID: callID, Seq: e.Seq, At: Time(e.At), Turn: TurnOf(e)}
+	w := Event{CallID: callID, Seq: e.Seq, At: Time(e.At), Turn: TurnOf(e), Question: QuestionOf(e)}
 	switch b := e.Body.(type) {
 	case phone.Progress:
 		w.Status = string(b.State)
@@ -113,4 +130,20 @@ func TurnOf(e phone.Event) *Turn {
 		return &Turn{Turn: b.Turn, Seq: e.Seq, Withdrawn: true}
 	}
 	return nil
+}
+
+// QuestionOf is the question that an event tells of, or whose answer; nil for an event that tells of none.
+func QuestionOf(e phone.Event) *Question {
+	var i phone.Inquiry
+	switch b := e.Body.(type) {
+	case phone.Asked:
+		i = phone.Inquiry{Asked: b, At: e.At}
+	case phone.Answered:
+		i = phone.Inquiry{Asked: phone.Asked{ID: b.ID}, By: b.By, Answer: b.Answer}
+	default:
+		return nil
+	}
+	i.Seq = e.Seq
+	q := FromInquiry(i)
+	return &q
 }

@@ -93,6 +93,10 @@ func refine(s *jsonschema.Schema, t reflect.Type) error {
 		if err := bound(p, f.Tag); err != nil {
 			return fmt.Errorf("%s.%s: %w", t.Name(), f.Name, err)
 		}
+		if f.Tag.Get("brief") != "" && p.Items != nil { // what is rare is described in words: every session pays for the list of tools
+			*p.Items = jsonschema.Schema{Type: "object"}
+			continue
+		}
 		if err := refine(p, f.Type); err != nil {
 			return err
 		}

@@ -131,7 +131,24 @@ func (p *page) call(c schema.Call) {
 	if c.RecordingURL != "" {
 		words = append(words, "recording_url: "+c.RecordingURL)
 	}
+	for _, q := range c.Questions {
+		words = append(words, inquiryText(q))
+	}
 	p.untrusted(words)
+	for _, q := range c.Questions {
+		if q.AnswerBy != "" {
+			p.line("The agent on the line waits for an answer to question %s (tool %s): answer_question until %s.", q.QuestionID, q.Tool, q.AnswerBy)
+		}
+	}
+}
+
+// inquiryText is a question on one line, with its answer if it has one.
+func inquiryText(q schema.Question) string {
+	s := fmt.Sprintf("[question %s, seq %d, at %s] %s: %s", q.QuestionID, q.Seq, q.At, q.Tool, q.Arguments)
+	if q.AnsweredBy != "" {
+		s += fmt.Sprintf(" (answered by %s: %s)", q.AnsweredBy, q.Answer)
+	}
+	return s
 }
 
 // turnText is a turn on one line: which it is, when it was heard, whether it may still grow.
