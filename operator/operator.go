@@ -3,7 +3,7 @@
 // Its one idea: no model reaches it. Neither the tools nor the servers import it (internal/archtest holds that); the
 // command line alone does, on the machine of the one who answers for the calls.
 //
-// It asks no provider and dials nobody: it works on what is recorded.
+// It dials nobody: it works on what is recorded, and tells services of nothing but the tools that the operator declares.
 package operator
 
 import (

@@ -13,6 +13,7 @@ import (
 
 	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/notify"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/switchboard"
@@ -136,7 +137,7 @@ func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledge
 	if database == "" {
 		return nil, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
 	}
-	return ledger.Open(ctx, database, ledger.Options{Lease: p.lease})
+	return ledger.Open(ctx, database, ledger.Options{Lease: p.lease, Tells: valueOf(values, "", "on_end") != ""})
 }
 
 // boardOptions opens the providers that are configured and reads the policy. Errors: invalid.
@@ -154,6 +155,14 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 	if o.Default != "" && !slices.ContainsFunc(p.specs, func(s providers.Spec) bool { return s.Name == o.Default }) {
 		return o, wrong(values, "provider", "there is no provider %q. There are: %s.", o.Default, strings.Join(names(p.specs), ", "))
 	}
+	if o.CallTools, err = p.callTools(values); err != nil {
+		return o, err
+	}
+	if on := valueOf(values, "", "on_end"); on != "" {
+		if o.OnEnd, err = notify.Parse(on, valueOf(values, "", "hook_secret")); err != nil {
+			return o, wrong(values, "on_end", "%s (OUTDIAL_HOOK_SECRET)", phone.AsError(err).Message)
+		}
+	}
 	for _, spec := range p.specs {
 		config, ok := configOf(values, spec)
 		if !ok {
@@ -162,6 +171,9 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 		}
 		if public := valueOf(values, "", "public_url"); public != "" {
 			config[providers.WebhookURL] = strings.TrimRight(public, "/") + "/webhooks/" + spec.Name
+			if len(o.CallTools) > 0 { // else those stay that are set in the service's own settings
+				config[providers.ToolWebhookURL] = config[providers.WebhookURL]
+			}
 		}
 		d, err := spec.Open(config, nil)
 		if err != nil {

@@ -45,6 +45,8 @@ func general() []providers.Setting {
 		{Name: "provider", Env: "OUTDIAL_PROVIDER", Help: "the provider where none is named; by default the configured one that covers the number"},
 		{Name: "region", Env: "OUTDIAL_REGION", Help: "whose national numbers are meant, such as CN or US; by default only E.164 numbers are taken"},
 		{Name: "addr", Env: "OUTDIAL_ADDR", Default: "127.0.0.1:8757", Help: "where outdial http listens; loopback only"},
+		{Name: "on_end", Env: "OUTDIAL_ON_END", Help: "who is told when a call has ended: a command, or an https address"},
+		{Name: "hook_secret", Env: "OUTDIAL_HOOK_SECRET", Help: "signs what outdial sends to addresses of yours, as Standard Webhooks does: whsec_ and base64", Secret: true},
 		{Name: "log_level", Env: "OUTDIAL_LOG_LEVEL", Default: "warn", Help: "what goes to stderr: debug, info, warn or error"},
 	}
 	for _, s := range guard.Settings() {
@@ -133,6 +135,9 @@ func (s *settings) known() error {
 	})
 	slices.Sort(names)
 	for _, k := range slices.Sorted(maps.Keys(s.toml)) {
+		if k == callToolsKey {
+			continue // it is no setting, and is read by itself
+		}
 		table, isTable := s.toml[k].(map[string]any)
 		if isTable != tables[k] || !isTable && !slices.Contains(names, k) {
 			return phone.Errorf(phone.Invalid, "%s: there is no setting %q. There are: %s.", s.at, k, strings.Join(names, ", "))
