@@ -121,7 +121,7 @@ func (f rawFile) exec(t *testing.T, statements string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	defer tx.Rollback()
 	if _, err := tx.Exec(statements); err != nil {
 		t.Fatal(err)
 	}

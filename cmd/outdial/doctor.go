@@ -24,6 +24,9 @@ func (p *program) doctor() *cobra.Command {
 				return err
 			}
 			report := diagnosis{Settings: settingLines(values), Ledger: p.ledgerHealth(c.Context(), values)}
+			if warning := p.passing(values); warning != "" {
+				report.Warnings = append(report.Warnings, warning)
+			}
 			o, err := p.boardOptions(values, log)
 			if err != nil {
 				report.Problems = append(report.Problems, phone.AsError(err).Message)
@@ -53,6 +56,7 @@ type diagnosis struct {
 	Ledger    health        `json:"ledger"`
 	Providers []health      `json:"providers"`
 	Problems  []string      `json:"problems,omitempty"`
+	Warnings  []string      `json:"warnings,omitempty"` // what works now and will not last
 }
 
 // settingLine is one setting; of a secret only whether it is there.
@@ -143,6 +147,9 @@ func (d diagnosis) print(p *program) error {
 		return err
 	}
 	fmt.Fprintf(p.out, "\n%s ledger: %s\n", mark(d.Ledger.OK), d.Ledger.Note)
+	for _, s := range d.Warnings {
+		fmt.Fprintf(p.out, "! container: %s\n", s)
+	}
 	for _, h := range d.Providers {
 		var said []string
 		if h.Protocol != nil {

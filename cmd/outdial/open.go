@@ -26,7 +26,8 @@ type parts struct {
 	specs []providers.Spec // the adapters, in the order in which a number looks for one
 	lease time.Duration    // how long a killed process keeps its calls; 0: the ledger's own time
 
-	terminal func() (io.ReadWriteCloser, error) // where a person is asked; nil: the controlling terminal
+	terminal   func() (io.ReadWriteCloser, error) // where a person is asked; nil: the controlling terminal
+	lookAround func() surroundings                // what a container looks like from within; nil: as it is
 }
 
 // opened is the program put together.
@@ -67,13 +68,30 @@ func (p *program) open(ctx context.Context) (opened, error) {
 	return p.start(ctx, values, log)
 }
 
+// serve opens what a server needs, which lives long enough to say what its ledger will not.
+func (p *program) serve(ctx context.Context) (opened, error) {
+	o, err := p.open(ctx)
+	if err != nil {
+		return o, err
+	}
+	if warning := p.passing(o.values); warning != "" {
+		o.log.Warn().Msg(warning)
+	}
+	return o, nil
+}
+
 // aDial is how long a dial under way is waited for when the program ends.
 const aDial = 25 * time.Second
 
 // opened makes a command of what is done with the program put together.
 func (p *program) opened(do func(ctx context.Context, o opened, args []string) error) func(*cobra.Command, []string) error {
+	return using(p.open, do)
+}
+
+// using makes a command of what is done with what open opens.
+func using(open func(context.Context) (opened, error), do func(ctx context.Context, o opened, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
-		o, err := p.open(c.Context())
+		o, err := open(c.Context())
 		if err != nil {
 			return err
 		}

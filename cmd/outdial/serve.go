@@ -20,7 +20,7 @@ func (p *program) stdio() *cobra.Command {
 		Use:   "stdio",
 		Short: "Serve one MCP client over standard input and output",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.open(c.Context())
+			o, err := p.serve(c.Context())
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func (p *program) http() *cobra.Command {
 	return &cobra.Command{
 		Use:   "http",
 		Short: "Serve MCP clients over streamable HTTP, on this machine",
-		RunE: p.opened(func(ctx context.Context, o opened, _ []string) error {
+		RunE: using(p.serve, func(ctx context.Context, o opened, _ []string) error {
 			ln, err := server.Listen(o.value("addr"))
 			if err != nil {
 				return phone.Errorf(phone.Invalid, "%v", err)
