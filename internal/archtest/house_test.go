@@ -80,6 +80,9 @@ func house() map[string]place {
 		"internal/release": {
 			why: "it builds the program and is no part of it",
 		},
+		"internal/fleet": {
+			why: "it runs the program from outside, with what stands before it",
+		},
 		"internal/archtest": {
 			why: "it reads the files and imports none of them",
 		},
