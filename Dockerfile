@@ -1,12 +1,14 @@
 # The image is the static binary and nothing beside it: no shell, no C library, no rights. Root may be mounted read-only;
-# the ledger lies in the volume. Built with: make image
+# the ledger lies in the volume, which needs a name to outlive its container (docker run -v outdial:/var/lib/outdial).
+# There is no HEALTHCHECK, since there is nothing in it to ask with: whoever runs it asks /readyz.
+# Both images are named by their tags; who wants the same ones each time names them by digest. Built with: make image
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=devel
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${VERSION}" -o /out/outdial ./cmd/outdial \
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.release=${VERSION}" -o /out/outdial ./cmd/outdial \
  && mkdir -p /out/ledger
 
 FROM gcr.io/distroless/static:nonroot

@@ -24,7 +24,7 @@ const (
 	dockerUnnamed  = docker + "712 695 8:1 /var/lib/docker/volumes/" + hex64 + "/_data /var/lib/outdial rw,relatime master:1 - ext4 /dev/sda1 rw\n"
 	dockerBind     = docker + "712 695 8:1 /srv/outdial /var/lib/outdial rw,relatime - ext4 /dev/sda1 rw,errors=remount-ro\n"
 	dockerTmpfs    = docker + "712 695 0:70 / /var/lib/outdial rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=65536k\n"
-	dockerDesktop  = docker + "712 695 0:77 /Users/op/calls /var/lib/outdial rw,relatime - fakeowner /run/host_mark/Users rw,fakeowner\n"
+	dockerDesktop  = docker + "712 695 0:77 /Volumes/op/calls /var/lib/outdial rw,relatime - fakeowner /run/host_mark/Users rw,fakeowner\n"
 	dockerNear     = docker + "712 695 8:1 /srv/x /var/lib/out rw,relatime - ext4 /dev/sda1 rw\n"
 	dockerAbove    = docker + "712 695 8:1 /srv/lib /var/lib rw,relatime - ext4 /dev/sda1 rw\n"
 	dockerOver     = dockerNamed + "713 712 0:70 / /var/lib/outdial rw,relatime - tmpfs tmpfs rw\n"
@@ -33,8 +33,8 @@ const (
 	podmanRootless = `1065 988 0:56 / / rw,relatime - fuse.fuse-overlayfs fuse-overlayfs rw,user_id=0,group_id=0,default_permissions,allow_other
 1068 1065 0:60 / /run/.containerenv rw,nosuid,nodev,relatime - tmpfs tmpfs rw,size=1605320k,mode=700,uid=1000,gid=1000,inode64
 `
-	podmanUnnamed = podmanRootless + "1070 1065 0:34 /home/containers/storage/volumes/" + hex64 + "/_data /var/lib/outdial rw,nosuid,nodev,relatime - btrfs /dev/nvme0n1p3 rw,subvol=/home\n"
-	podmanNamed   = podmanRootless + "1070 1065 0:34 /home/containers/storage/volumes/ledger/_data /var/lib/outdial rw,nosuid,nodev,relatime - btrfs /dev/nvme0n1p3 rw,subvol=/home\n"
+	podmanUnnamed = podmanRootless + "1070 1065 0:34 /var/lib/containers/storage/volumes/" + hex64 + "/_data /var/lib/outdial rw,nosuid,nodev,relatime - btrfs /dev/nvme0n1p3 rw,subvol=/home\n"
+	podmanNamed   = podmanRootless + "1070 1065 0:34 /var/lib/containers/storage/volumes/ledger/_data /var/lib/outdial rw,nosuid,nodev,relatime - btrfs /dev/nvme0n1p3 rw,subvol=/home\n"
 	pod           = `2345 2210 0:301 / / ro,relatime master:512 - overlay overlay rw,lowerdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/88/fs,upperdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/91/fs,workdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/91/work
 2346 2345 0:304 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
 2390 2345 259:1 /var/lib/kubelet/pods/1ae7c5ce-7b60-4c75-abb5-e7c001d07e46/etc-hosts /etc/hosts rw,relatime - ext4 /dev/nvme0n1p1 rw
@@ -52,7 +52,7 @@ func TestFateOfALedger(t *testing.T) {
 		"docker, no volume":              {docker, "/var/lib/outdial", layer},
 		"docker, a named volume":         {dockerNamed, "/var/lib/outdial", ""},
 		"docker, a folder of a volume":   {dockerNamed, "/var/lib/outdial/a/b", ""},
-		"docker, a volume elsewhere":     {dockerNamed, "/home/nonroot/.local/state/outdial", layer},
+		"docker, a volume elsewhere":     {dockerNamed, "/nonroot/.local/state/outdial", layer},
 		"docker, a volume without name":  {dockerUnnamed, "/var/lib/outdial", unnamed},
 		"docker, a folder of the host":   {dockerBind, "/var/lib/outdial", ""},
 		"docker, tmpfs":                  {dockerTmpfs, "/var/lib/outdial", memory},

@@ -9,7 +9,7 @@ import (
 // sound is a small repository that keeps every rule.
 func sound() map[string]string {
 	return map[string]string{
-		"go.mod":         "module " + module + "\n\nrequire github.com/rs/zerolog v1.35.1\n",
+		"go.mod":         "module " + module + "\n\ngo 1.26.0\n\nrequire github.com/rs/zerolog v1.35.1\n",
 		"phone/doc.go":   "// Package phone is the vocabulary.\npackage phone\n\n// Call is one.\ntype Call struct{ ID string }\n",
 		"phone/error.go": "package phone\n\nimport \"errors\"\n\n// ErrGone is one.\nvar ErrGone = errors.New(\"gone\")\n",
 		"guard/guard.go": "// Package guard judges.\npackage guard\n\nimport \"" + module + "/phone\"\n\nvar _ = phone.ErrGone\n",
@@ -143,6 +143,11 @@ func faults() []fault {
 		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "gcr.io/distroless/static:nonroot", to: "debian", says: "distroless"},
 		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "USER nonroot:nonroot", to: "USER nonroot:nonroot\nENV STEPONEAI_API_KEY=sk", says: "secret"},
 		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "USER nonroot:nonroot", to: "RUN true\nUSER nonroot:nonroot", says: "no shell"},
+
+		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "golang:1.26", to: "golang:1.25", says: "by the Go of go.mod"},
+		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "FROM golang", to: "ARG DB_PASSWORD\nFROM golang", says: "secret"},
+		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: `ENTRYPOINT ["/outdial"]`, to: "ENTRYPOINT /outdial", says: "must be the program"},
+		{rule: "the image runs one static binary as nobody", file: "Dockerfile", from: "sqlite:/var/lib/outdial/", to: "sqlite:/srv/", says: "lie in the volume"},
 
 		{rule: "the client configuration fits the server", file: "mcp.json", from: "8757", to: "8080", says: "should say"},
 		{rule: "the client configuration fits the server", file: "mcp.json", from: `"type": "stdio",`, to: `"type": "stdio", "note": "x",`, says: "closed"},

@@ -158,10 +158,15 @@ func dockerfile(t *tree) []string {
 			wrong = append(wrong, "Dockerfile: "+want.why+" (looked for "+want.pattern+")")
 		}
 	}
+	builder := regexp.MustCompile(`(?m)^FROM golang:(\d+\.\d+)\S* AS`).FindSubmatch(text)
+	ours := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(t.texts["go.mod"])
+	if builder == nil || ours == nil || string(builder[1]) != string(ours[1]) {
+		wrong = append(wrong, fmt.Sprintf("Dockerfile: it must be built by the Go of go.mod: %q, %q", builder, ours))
+	}
 	if m := regexp.MustCompile(`(?mi)^(RUN|ADD)\b.*`).FindString(last); m != "" {
 		wrong = append(wrong, "Dockerfile: the last stage has no shell and fetches nothing: "+m)
 	}
-	if regexp.MustCompile(`(?i)(API_KEY|SECRET|TOKEN)\s*=\s*\S`).Match(text) {
+	if regexp.MustCompile(`(?i)(_KEY|SECRET|TOKEN|PASSWORD)\w*\s*=\s*\S|^\s*ARG\s+\w*(_KEY|SECRET|TOKEN|PASSWORD)`).Match(text) {
 		wrong = append(wrong, "Dockerfile: a secret in an image is public")
 	}
 	return wrong

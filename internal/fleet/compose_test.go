@@ -135,9 +135,10 @@ func TestCompose(t *testing.T) {
 	for _, wrong := range wrongs(texts(t)) {
 		t.Error(wrong)
 	}
-	ignored, err := os.ReadFile("../../deploy/.gitignore")
-	if err != nil || !strings.Contains(string(ignored), "secrets/\n") {
-		t.Errorf("git does not ignore deploy/secrets: %q, %v", ignored, err)
+	for path, line := range map[string]string{"../../deploy/.gitignore": "secrets/\n", "../../.dockerignore": "deploy/secrets\n"} {
+		if ignored, err := os.ReadFile(path); err != nil || !strings.Contains(string(ignored), line) {
+			t.Errorf("%s does not keep deploy/secrets out: %q, %v", path, ignored, err)
+		}
 	}
 }
 
