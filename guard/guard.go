@@ -28,6 +28,7 @@ type Wish struct {
 	Skew     time.Duration // how far this machine's clock is ahead of the provider's; 0 if that is not known
 	Bounded  bool          // the provider ends it then
 	CanAsk   bool          // the one who asks can put a question to a person
+	MayPlace bool          // the one who asks has the scope to place calls
 
 	parsed *phonenumbers.PhoneNumber // To, for the rules
 }

@@ -24,7 +24,7 @@ func noon() time.Time { return time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC) }
 // wanted is a wish that every rule lets through by default.
 func wanted(t testing.TB) Wish {
 	return Wish{
-		To: number(t, "+12125550143"), Provider: "pamela", Title: "Pamela", Regions: []string{"US", "CA"}, Longest: 10 * time.Minute,
+		To: number(t, "+12125550143"), Provider: "pamela", Title: "Pamela", Regions: []string{"US", "CA"}, Longest: 10 * time.Minute, MayPlace: true,
 	}
 }
 
@@ -150,6 +150,8 @@ func cases() map[string]judged {
 		"switched off, nobody rings":   {facts: func(f *phone.Facts) { f.Off = "x" }, wish: func(w *Wish) { w.RingsNo = true }},
 		"switched off, in a rehearsal": {policy: func(p *Policy) { p.Off, p.Rehearse = true, true }, wish: func(w *Wish) { w.RingsNo = true }, code: "dialing_disabled"},
 
+		"without the scope":                 {wish: func(w *Wish) { w.MayPlace = false }, code: "forbidden"},
+		"without the scope, nobody rings":   {wish: func(w *Wish) { w.MayPlace, w.RingsNo = false, true }, code: "forbidden"},
 		"the clock goes five minutes wrong": {wish: func(w *Wish) { w.Skew = 5 * time.Minute }},
 		"the clock is behind":               {wish: func(w *Wish) { w.Skew = -5*time.Minute - time.Second }, code: "clock_wrong"},
 		"the clock is ahead":                {wish: func(w *Wish) { w.Skew = 10 * time.Minute }, code: "clock_wrong"},
@@ -324,9 +326,9 @@ func TestEveryRefusalIsTold(t *testing.T) {
 	f.Now = f.Now.Add(-10 * time.Hour)
 	f.Off, f.DoNotCall, f.Heard = "x", &phone.Block{}, true
 	w := wanted(t)
-	w.To, w.Longest = number(t, "+8613800138000"), time.Hour
+	w.To, w.Longest, w.MayPlace = number(t, "+8613800138000"), time.Hour, false
 	got := codes(New(byDefault(t)).Judge(w, f))
-	if want := []string{"dialing_disabled", "region_not_allowed", "do_not_call", "needs_confirmation", "budget_exceeded"}; !slices.Equal(got, want) {
+	if want := []string{"dialing_disabled", "forbidden", "region_not_allowed", "do_not_call", "needs_confirmation", "budget_exceeded"}; !slices.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
 }

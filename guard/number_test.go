@@ -43,8 +43,8 @@ func TestEmergency(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	pamela := Wish{Title: "Pamela", Regions: []string{"US", "CA"}}
-	simulated := Wish{Title: "The simulator", RingsNo: true}
+	pamela := Wish{Title: "Pamela", Regions: []string{"US", "CA"}, MayPlace: true}
+	simulated := Wish{Title: "The simulator", RingsNo: true, MayPlace: true}
 	for _, tt := range []struct {
 		to     string
 		by     Wish
@@ -117,7 +117,7 @@ func TestNumberTypes(t *testing.T) {
 		"+12129765555":   {"PREMIUM_RATE", false, false},
 		"+4916412345":    {"PAGER", false, false},
 	} {
-		w := Wish{To: number(t, to)}
+		w := Wish{To: number(t, to), MayPlace: true}
 		if got := Type(w.To); got != tt.kind {
 			t.Errorf("%s is %s", to, got)
 		}

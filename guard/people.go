@@ -14,6 +14,14 @@ func (g *Guard) disabled(_ Wish, f phone.Facts) *Refusal {
 	return nil
 }
 
+// forbidden holds to what the one who asks was granted.
+func (g *Guard) forbidden(w Wish, _ phone.Facts) *Refusal {
+	if w.MayPlace {
+		return nil
+	}
+	return refuse("This token may not place calls: it needs the scope %s. Nobody was called; the operator, or the authorization server, can give it.", phone.PlaceScope)
+}
+
 // clockMayDiffer is how far this machine's clock may be from the provider's.
 const clockMayDiffer = 5 * time.Minute
 

@@ -34,6 +34,11 @@ func Rules() []Rule {
 			Lifted:  "`OUTDIAL_DIALING=on`, and `outdial policy --dialing on`",
 		},
 		{
+			Number: 2, Code: "forbidden", judge: (*Guard).forbidden, form: true,
+			Refuses: "every call of a token without the scope `calls:place`; at the terminal, over stdio and where no authentication is set up everybody has it",
+			Lifted:  "a token with the scope: `outdial token new`, or the authorization server",
+		},
+		{
 			Number: 25, Code: "clock_wrong", judge: (*Guard).clock,
 			Refuses: "every call through a provider whose clock, as its answers' Date tells, differs from this machine's by more than 5 minutes: hours and limits mean nothing then",
 			Lifted:  "setting the clock",

@@ -115,7 +115,13 @@ func scanCall(row scanner) (Held, error) {
 
 // load reads a call whole, folded from its events.
 func load(ctx context.Context, q querier, id string) (Held, error) {
-	h, err := scanCall(q.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE id = ?`, id))
+	return loadWhere(ctx, q, id, `id = ?`, id)
+}
+
+// loadWhere reads the call of that id if it meets the condition. Of one that does not nothing is read: it takes no longer
+// than one that is not there.
+func loadWhere(ctx context.Context, q querier, id, condition string, by ...any) (Held, error) {
+	h, err := scanCall(q.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE `+condition, by...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Held{}, noCall(id)
 	}
@@ -147,10 +153,7 @@ func (l *Ledger) Call(ctx context.Context, principal, id string) (Held, error) {
 		return Held{}, failed("call", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only read
-	h, err := load(ctx, tx, id)
-	if err == nil && h.Principal != principal {
-		return Held{}, noCall(id)
-	}
+	h, err := loadWhere(ctx, tx, id, `id = ? AND principal = ?`, id, principal)
 	return h, failed("call", err)
 }
 

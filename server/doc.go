@@ -5,5 +5,5 @@
 // response stream that progress is written to by the tool itself. So progress is complete, in order, before its result
 // and on its own request's stream, and whatever still runs when the input or the server ends is answered first.
 //
-// It knows nothing of calls or providers, and authenticates nobody yet: that is why [Listen] keeps to loopback.
+// It knows nothing of calls or providers. Whom a token speaks for package auth knows; without one [Listen] keeps to loopback.
 package server

@@ -5,19 +5,32 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/outdial/outdial/phone"
 )
 
 // guard lets in who came to us by a name of ours and, if a browser sends them, from a page of ours. Without it any page
 // in a browser on this machine or network could place calls: directly, or under a name of its own that it has made
 // resolve to our address (DNS rebinding).
 type guard struct {
+	public  []string        // what a Host says that asks for the public address, with and without its port
 	hosts   map[string]bool // "name", then with any port, or "name:port"
 	origins map[string]bool // "scheme://name" or "scheme://name:port"
 }
 
-func newGuard(hosts, origins []string) guard {
+// newGuard takes a public address as [PublicURL] gives it.
+func newGuard(public string, hosts, origins []string) guard {
 	g := guard{hosts: map[string]bool{}, origins: map[string]bool{}}
+	if u, err := url.Parse(public); err == nil && u.Host != "" {
+		g.public = []string{u.Host}
+		if u.Port() == "" {
+			g.public = append(g.public, u.Host+":"+defaultPortOf(u.Scheme))
+		}
+		g.origins[public] = true
+	}
 	for _, h := range hosts {
 		g.hosts[strings.ToLower(h)] = true
 	}
@@ -29,44 +42,55 @@ func newGuard(hosts, origins []string) guard {
 
 // refusal says why a request may not pass, or nothing. It looks at the headers only.
 func (g guard) refusal(r *http.Request) string {
-	port := ownPort(r)
-	if !g.ourHost(r.Host, port) {
-		return fmt.Sprintf("Forbidden: this server does not go by the name %q; use a loopback name with its own port, or have its operator allow the host", r.Host)
+	own := ownAddress(r)
+	if !g.ourHost(r.Host, own) {
+		return fmt.Sprintf("Forbidden: this server does not go by the name %q; use the address that it listens on, or have its operator set OUTDIAL_PUBLIC_URL or OUTDIAL_ALLOWED_HOSTS", r.Host)
 	}
 	switch origins := r.Header.Values("Origin"); {
 	case len(origins) == 0: // no browser
-	case len(origins) > 1 || !g.ourOrigin(origins[0], port):
+	case len(origins) > 1 || !g.ourOrigin(origins[0], own):
 		return fmt.Sprintf("Forbidden: pages of %q may not use this server; its operator can allow the origin", strings.Join(origins, ", "))
 	}
 	return ""
 }
 
-func (g guard) ourHost(hostport, own string) bool {
+func (g guard) ourHost(hostport string, own netip.AddrPort) bool {
 	hostport = strings.ToLower(hostport)
 	host, port := splitHostPort(hostport)
-	return isLoopback(host) && port == own || g.hosts[host] || g.hosts[hostport]
+	return isOwn(host, port, own) || g.hosts[host] || g.hosts[hostport] || slices.Contains(g.public, hostport)
 }
 
-func (g guard) ourOrigin(origin, own string) bool {
+func (g guard) ourOrigin(origin string, own netip.AddrPort) bool {
 	origin = strings.ToLower(origin)
 	if g.origins[origin] {
 		return true
 	}
-	host, port := splitHostPort(strings.TrimPrefix(origin, "http://"))
-	return strings.HasPrefix(origin, "http://") && isLoopback(host) && port == own
+	rest, isHTTP := strings.CutPrefix(origin, "http://")
+	host, port := splitHostPort(rest)
+	return isHTTP && isOwn(host, port, own)
 }
 
-// ownPort is the port that the request's connection came in on, or "" where that is not known.
-func ownPort(r *http.Request) string {
+// isOwn says whether host and port are where the connection came to: by a name or an address that can only mean this
+// machine, or by that very address. Neither can be made to resolve to something else.
+func isOwn(host, port string, own netip.AddrPort) bool {
+	if !own.IsValid() || port != fmt.Sprint(own.Port()) {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return isLoopback(host) || err == nil && ip.Unmap() == own.Addr()
+}
+
+// ownAddress is what the request's connection came to; not valid where that is not known.
+func ownAddress(r *http.Request) netip.AddrPort {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		return ""
+		return netip.AddrPort{}
 	}
-	_, port, err := net.SplitHostPort(local.String())
+	at, err := netip.ParseAddrPort(local.String())
 	if err != nil {
-		return ""
+		return netip.AddrPort{}
 	}
-	return port
+	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
 // splitHostPort takes "host", "host:port", "[v6]" and "[v6]:port"; without a port it is that of HTTP.
@@ -85,4 +109,32 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// PublicURL reads the address under which clients find the server, and gives it in the form that an Origin has: a scheme and
+// a host in small letters, with a port only if it is not the scheme's. It is https; http is taken on loopback only. Errors:
+// invalid.
+func PublicURL(written string) (string, error) {
+	u, err := url.Parse(written)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" || strings.Trim(u.Path, "/") != "" {
+		return "", phone.Errorf(phone.Invalid, "it must be a scheme and a host, such as https://phone.example.com, and nothing more.")
+	}
+	host := strings.ToLower(u.Hostname())
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(host)) {
+		return "", phone.Errorf(phone.Invalid, "it must begin with https; http is taken on loopback only.")
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := u.Port(); port != "" && port != defaultPortOf(u.Scheme) {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host, nil
+}
+
+func defaultPortOf(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
 }

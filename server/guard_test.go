@@ -50,7 +50,10 @@ func TestGuardMatrix(t *testing.T) {
 		// Within a network.
 		{lan, "evil.example:8757", "http://evil.example:8757", false},
 		{lan, "192.168.1.5:8757", "https://evil.example", false},
-		{lan, "192.168.1.5:8757", "-", false}, // an address is no name of ours unless it is allowed
+		{lan, "192.168.1.5:8757", "-", true}, // the address that the connection came to
+		{lan, "192.168.1.5:8757", "http://192.168.1.5:8757", true},
+		{lan, "192.168.1.6:8757", "-", false},
+		{lan, "192.168.1.5:9999", "-", false},
 		{lan, "192.168.1.5:8757", "null", false},
 		{lan, "office.example:8757", "-", true},
 		{lan, "office.example:9999", "-", false}, // allowed with its port only

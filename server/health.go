@@ -32,7 +32,19 @@ func (e *Endpoint) ready(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answerProbe(w, r, http.StatusOK, "ready\n")
+	said := "ready\n"
+	if e.options.Auth != nil {
+		note, err := e.options.Auth.Ready()
+		if err != nil {
+			e.options.Log.Warn().Err(err).Msg("not ready")
+			answerProbe(w, r, http.StatusServiceUnavailable, "not ready: tokens cannot be checked: see the log\n")
+			return
+		}
+		if note != "" {
+			said = "ready, but " + note + ": see the log\n"
+		}
+	}
+	answerProbe(w, r, http.StatusOK, said)
 }
 
 func answerProbe(w http.ResponseWriter, r *http.Request, status int, text string) {

@@ -14,6 +14,7 @@ import (
 	mcpserver "github.com/mark3labs/mcp-go/server"
 	"github.com/rs/zerolog"
 
+	"github.com/outdial/outdial/auth"
 	"github.com/outdial/outdial/peer"
 	"github.com/outdial/outdial/phone"
 )
@@ -23,12 +24,19 @@ const (
 	httpPlaces = 10_000
 	// bodyTimeout is how long a client may take to send its request's body.
 	bodyTimeout = 30 * time.Second
+	// recheck is how soon a stream that listens ends after its token is not taken any more.
+	recheck = 5 * time.Second
 )
 
 // HTTPOptions are the choices of [Handler] and [HTTP]. The zero value will do.
 type HTTPOptions struct {
-	// AllowedHosts are names that this server goes by besides loopback names with its own port, such as that of a proxy
-	// in front of it: "phone.example.com", or with a port, which must then match.
+	// Auth tells on whose account a request is. Nil: everybody is the local caller, which is for loopback alone.
+	Auth *auth.Auth
+	// PublicURL is where clients find this server, such as that of a proxy in front of it: a scheme, a host and perhaps a
+	// port, as [PublicURL] gives it. Its host and its origin are allowed. Empty: only the address that it listens on.
+	PublicURL string
+	// AllowedHosts are further names that this server goes by besides loopback names and the address that a connection
+	// came to, both with its own port: "phone.example.com", with any port, or with one, which must then match.
 	AllowedHosts []string
 	// AllowedOrigins are the origins of pages that may use this server besides its own: "https://phone.example.com".
 	AllowedOrigins []string
@@ -54,11 +62,14 @@ func (o HTTPOptions) withDefaults() HTTPOptions {
 type Endpoint struct {
 	options  HTTPOptions
 	guard    guard
+	attempts attempts
+	tools    *mcpserver.MCPServer
 	mcp      *mcpserver.StreamableHTTPServer
 	sessions *sessions
 	room     *peer.Room
 	gate     gate
 	large    chan struct{} // one long webhook at a time
+	recheck  time.Duration
 
 	life context.Context // ends when the grace of a stopping server is over
 	cut  context.CancelFunc
@@ -69,21 +80,25 @@ type Endpoint struct {
 func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	o = o.withDefaults()
 	e := &Endpoint{
-		options: o, guard: newGuard(o.AllowedHosts, o.AllowedOrigins),
+		options: o, guard: newGuard(o.PublicURL, o.AllowedHosts, o.AllowedOrigins), tools: s, recheck: recheck,
 		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, 1),
+	}
+	if o.Auth != nil {
+		e.sessions.each = maxSessions / 16
 	}
 	e.life, e.cut = context.WithCancel(context.Background())
 	e.mcp = mcpserver.NewStreamableHTTPServer(s,
-		mcpserver.WithSessionIdManager(e.sessions),
+		mcpserver.WithSessionIdManagerResolver(e.sessions),
 		// Below warnings it names sessions, and who knows a session's id can speak in it.
 		mcpserver.WithStreamableHTTPLogger(slog.New(zerolog.NewSlogHandler(o.Log.Level(zerolog.WarnLevel)))))
 	return e
 }
 
-// ServeHTTP lets nothing be read of a request that the guard refuses, whatever it asks for.
+// ServeHTTP lets nothing be read of a request that the guard refuses, whatever it asks for. Who probes whether the server
+// lives or is ready, or looks for where to get a token, needs none.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal := e.guard.refusal(r); refusal != "" {
-		http.Error(w, refusal, http.StatusForbidden)
+		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
 	if provider, ok := strings.CutPrefix(r.URL.Path, "/webhooks/"); ok {
@@ -92,36 +107,40 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/mcp":
-		e.serveMCP(w, r)
+		if id, ok := e.admit(w, r, phone.PlaceScope, phone.ReadScope); ok {
+			e.serveMCP(w, r, id)
+		}
 	case "/healthz":
 		e.health(w, r)
 	case "/readyz":
 		e.ready(w, r)
+	case mcpserver.WellKnownProtectedResourcePath, mcpserver.WellKnownProtectedResourcePath + "/mcp":
+		e.metadata(w, r)
 	default:
 		http.NotFound(w, r)
 	}
 }
 
-func (e *Endpoint) serveMCP(w http.ResponseWriter, r *http.Request) {
+func (e *Endpoint) serveMCP(w http.ResponseWriter, r *http.Request, id auth.Identity) {
 	switch {
 	case r.Method == http.MethodPost:
-		e.post(w, r)
+		e.post(w, r, id)
 	case r.Method != http.MethodGet && r.Method != http.MethodDelete:
 		w.Header().Set("Allow", "POST, GET, DELETE")
 		http.Error(w, "use POST, or GET and DELETE within a session", http.StatusMethodNotAllowed)
 	case mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)):
-		e.forward(r.Context(), w, r, nil) // mcp-go says what to do instead
+		e.forward(r.Context(), w, withoutSession(r), nil, id) // mcp-go says what to do instead
 	default:
-		e.withSession(w, r, func(over context.Context) {
-			ctx, stop := e.listening(over, r)
+		e.withSession(w, r, id, func(over context.Context) {
+			ctx, stop := e.listening(over, r, id)
 			defer stop()
-			e.forward(ctx, w, r, nil)
+			e.forward(ctx, w, r, nil, id)
 		})
 	}
 }
 
 // post takes one JSON-RPC message.
-func (e *Endpoint) post(w http.ResponseWriter, r *http.Request) {
+func (e *Endpoint) post(w http.ResponseWriter, r *http.Request, id auth.Identity) {
 	body, ok := readBody(w, r)
 	if !ok {
 		return
@@ -130,22 +149,23 @@ func (e *Endpoint) post(w http.ResponseWriter, r *http.Request) {
 	modern := m.modern || mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion))
 	switch {
 	case err != nil:
-		e.forward(r.Context(), w, r, body) // mcp-go says what is wrong with it
+		e.forward(r.Context(), w, withoutSession(r), body, id) // mcp-go says what is wrong with it
+	case !e.mayDo(w, r, m, id.Caller):
 	case modern && m.isCancel():
 		// Without a session a request's number is not its client's alone: passed on, this would cancel whatever
 		// request of any client has it. In this era a client cancels by closing the response stream.
 		w.WriteHeader(http.StatusAccepted)
 	case modern:
-		e.serve(w, r, m, body, true)
+		e.serve(w, withoutSession(r), m, body, true, id)
 	case m.Method == string(mcp.MethodInitialize):
-		if !e.makeRoom() {
+		if !e.makeRoom(id.Caller.Principal) {
 			w.Header().Set("Retry-After", "60")
 			http.Error(w, "too many sessions are in use: end one with DELETE, or try again later", http.StatusServiceUnavailable)
 			return
 		}
-		e.serve(w, r, m, body, false)
+		e.serve(w, withoutSession(r), m, body, false, id)
 	default:
-		e.withSession(w, r, func(context.Context) { e.serve(w, r, m, body, false) })
+		e.withSession(w, r, id, func(context.Context) { e.serve(w, r, m, body, false, id) })
 	}
 }
 
@@ -154,7 +174,7 @@ func (e *Endpoint) post(w http.ResponseWriter, r *http.Request) {
 // What becomes of a request whose connection is lost is the protocol's: in 2026-07-28 that cancels it; before, it does
 // not, and only notifications/cancelled does. mcp-go would cancel in both, so in the handshake eras it is given a
 // context that outlives the connection. Nothing waits for a client that has gone, though: see [peer.Peer.Waiting].
-func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, m message, body []byte, modern bool) {
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, m message, body []byte, modern bool, id auth.Identity) {
 	if m.isRequest() {
 		if !e.gate.enter() {
 			w.Header().Set("Retry-After", "5")
@@ -173,14 +193,16 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, m message, body
 	if m.Method == string(mcp.MethodSubscriptionsListen) { // it ends by nothing else
 		until, stop := e.room.Until(ctx)
 		defer stop()
-		ctx = until
+		valid, forget := e.until(until, id)
+		defer forget()
+		ctx = valid
 	}
 	s := newStream(w, r, e.options)
 	defer s.close()
 	if m.isRequest() && m.Method != string(mcp.MethodInitialize) { // that answer's header names the session
 		s.startKeepAlive()
 	}
-	link := peer.Link{Caller: phone.Local(), Send: s.send, Room: e.room, Gone: r.Context()}
+	link := peer.Link{Caller: id.Caller, Send: s.send, Room: e.room, Gone: r.Context()}
 	if s.takesEvents {
 		link.Token = m.token
 	}
@@ -188,27 +210,44 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, m message, body
 }
 
 // forward has mcp-go answer a request that no tool is behind.
-func (e *Endpoint) forward(ctx context.Context, w http.ResponseWriter, r *http.Request, body []byte) {
+func (e *Endpoint) forward(ctx context.Context, w http.ResponseWriter, r *http.Request, body []byte, id auth.Identity) {
 	s := newStream(w, r, e.options)
 	defer s.close()
 	if r.Method == http.MethodGet {
 		s.startKeepAlive()
 	}
-	e.handle(ctx, s, r, body)
+	e.handle(peer.With(ctx, peer.Link{Caller: id.Caller}), s, r, body)
 }
 
+// handle hands a request to mcp-go, without what was shown to get in: nothing behind here needs it, or could pass it on.
 func (e *Endpoint) handle(ctx context.Context, s *stream, r *http.Request, body []byte) {
-	e.mcp.Handle(s, &mcpserver.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body, Context: ctx})
+	header := r.Header.Clone()
+	for _, secret := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
+		header.Del(secret)
+	}
+	at := *r.URL
+	at.RawQuery = ""
+	e.mcp.Handle(s, &mcpserver.HTTPRequest{Method: r.Method, URL: &at, Header: header, Body: body, Context: ctx})
 }
 
-// withSession runs do within the request's session.
-func (e *Endpoint) withSession(w http.ResponseWriter, r *http.Request, do func(over context.Context)) {
-	id := r.Header.Get(mcpserver.HeaderKeySessionID)
-	if id == "" {
+// withoutSession is a request that names no session: only one whose session has been looked at may.
+func withoutSession(r *http.Request) *http.Request {
+	if r.Header.Get(mcpserver.HeaderKeySessionID) == "" {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del(mcpserver.HeaderKeySessionID)
+	return r
+}
+
+// withSession runs do within the request's session. One of another principal is answered like one that does not exist.
+func (e *Endpoint) withSession(w http.ResponseWriter, r *http.Request, id auth.Identity, do func(over context.Context)) {
+	session := r.Header.Get(mcpserver.HeaderKeySessionID)
+	if session == "" {
 		http.Error(w, "no session: send "+mcpserver.HeaderKeySessionID+" as initialize answered it", http.StatusBadRequest)
 		return
 	}
-	over, end, ok := e.sessions.begin(id)
+	over, end, ok := e.sessions.begin(session, id.Caller.Principal)
 	if !ok {
 		http.Error(w, "there is no such session, or no longer: begin one with initialize", http.StatusNotFound)
 		return
@@ -217,9 +256,9 @@ func (e *Endpoint) withSession(w http.ResponseWriter, r *http.Request, do func(o
 	do(over)
 }
 
-// makeRoom ends sessions until one more may begin.
-func (e *Endpoint) makeRoom() bool {
-	superfluous, room := e.sessions.superfluous()
+// makeRoom ends sessions until one more of a principal may begin.
+func (e *Endpoint) makeRoom(principal string) bool {
+	superfluous, room := e.sessions.superfluous(principal)
 	for _, id := range superfluous { // mcp-go forgets one only if it is asked to
 		e.mcp.Handle(nobody{http.Header{}}, &mcpserver.HTTPRequest{
 			Method: http.MethodDelete, Header: http.Header{mcpserver.HeaderKeySessionID: {id}}, Context: e.life,
@@ -228,13 +267,15 @@ func (e *Endpoint) makeRoom() bool {
 	return room
 }
 
-// listening returns a context for what listens and never ends by itself: it ends with the connection, with its session
-// and when the server is stopped.
-func (e *Endpoint) listening(over context.Context, r *http.Request) (context.Context, func()) {
+// listening returns a context for what listens and never ends by itself: it ends with the connection, with its session,
+// with its token and when the server is stopped.
+func (e *Endpoint) listening(over context.Context, r *http.Request, id auth.Identity) (context.Context, func()) {
 	until, stop := e.room.Until(r.Context())
 	until, cancel := context.WithCancel(until)
 	forget := context.AfterFunc(over, cancel)
+	until, leave := e.until(until, id)
 	return until, func() {
+		leave()
 		forget()
 		cancel()
 		stop()

@@ -19,32 +19,20 @@ const (
 	defaultPort = "8757"
 )
 
-// Listen listens on addr ("host:port", "host" or ""; by default 127.0.0.1:8757; port 0 takes a free one). It refuses an
-// address that others could reach, whatever name it goes by: there is no authentication yet, and whoever reaches the
-// server can place calls.
-func Listen(addr string) (net.Listener, error) {
-	host, port, err := addressOf(addr)
+// Listen listens on addr ("host:port", "host" or ""; by default 127.0.0.1:8757; port 0 takes a free one). Without
+// authentication it refuses an address that others could reach, whatever name it goes by: whoever reaches the server could
+// place calls.
+func Listen(addr string, authenticated bool) (net.Listener, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ips, port, err := resolve(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	var ips []netip.Addr
-	if host != "" {
-		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-			return nil, fmt.Errorf("cannot listen on %q: %w; use %s:%s", addr, err, defaultHost, port)
-		}
-	}
-	if len(ips) == 0 {
-		ips = []netip.Addr{netip.IPv6Unspecified()} // no host is every address
-	}
-	for _, ip := range ips {
-		if !ip.Unmap().IsLoopback() {
-			return nil, fmt.Errorf("refusing to listen on %q (%s): others could reach it, and without authentication, "+
-				"which does not exist yet, whoever reaches it can place calls. Listen on %s:%s; to use it from elsewhere, "+
-				"put an SSH tunnel or a proxy that authenticates in front of it and allow the proxy's host name",
-				addr, ip.Unmap(), defaultHost, port)
-		}
+	if ip, others := beyondLoopback(ips); others && !authenticated {
+		return nil, fmt.Errorf("refusing to listen on %q (%s): others could reach it, and without authentication "+
+			"whoever reaches it can place calls. Set OUTDIAL_TOKENS_FILE (outdial token new makes tokens) or "+
+			"OUTDIAL_OAUTH_ISSUER, or listen on %s:%s", addr, ip, defaultHost, port)
 	}
 	// The address that was judged, not the name, which might mean another one by now.
 	ln, err := net.Listen("tcp", net.JoinHostPort(ips[0].Unmap().String(), port))
@@ -52,6 +40,45 @@ func Listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %q: %w; if another process has the port, choose another one", addr, err)
 	}
 	return ln, nil
+}
+
+// Reaches says whether others than programs on this machine could reach a server that listens on addr, as [Listen] takes
+// it. Errors: what is no address.
+func Reaches(ctx context.Context, addr string) (others bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ips, _, err := resolve(ctx, addr)
+	if err != nil {
+		return false, err
+	}
+	_, others = beyondLoopback(ips)
+	return others, nil
+}
+
+// resolve gives the addresses that addr means: at least one.
+func resolve(ctx context.Context, addr string) (ips []netip.Addr, port string, err error) {
+	host, port, err := addressOf(addr)
+	if err != nil {
+		return nil, "", err
+	}
+	if host != "" {
+		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil, "", fmt.Errorf("cannot listen on %q: %w; use %s:%s", addr, err, defaultHost, port)
+		}
+	}
+	if len(ips) == 0 {
+		ips = []netip.Addr{netip.IPv6Unspecified()} // no host is every address
+	}
+	return ips, port, nil
+}
+
+func beyondLoopback(ips []netip.Addr) (first netip.Addr, found bool) {
+	for _, ip := range ips {
+		if ip = ip.Unmap(); !ip.IsLoopback() {
+			return ip, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // addressOf splits addr and fills in what it leaves out. An empty host, as in ":8757", stays: it means every address.

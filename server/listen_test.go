@@ -14,7 +14,7 @@ import (
 
 func TestListen(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "localhost:0", "[::1]:0", "127.0.0.2:0"} {
-		ln, err := server.Listen(addr)
+		ln, err := server.Listen(addr, false)
 		if err != nil {
 			if strings.Contains(addr, "::1") {
 				t.Logf("no IPv6 here: %v", err)
@@ -29,7 +29,7 @@ func TestListen(t *testing.T) {
 		_ = ln.Close()
 	}
 	for _, addr := range []string{":0", ":8757", "0.0.0.0:0", "[::]:0", "192.0.2.1:8757", "192.0.2.1", "[::ffff:192.0.2.1]:0"} {
-		ln, err := server.Listen(addr)
+		ln, err := server.Listen(addr, false)
 		if err == nil {
 			_ = ln.Close()
 			t.Errorf("%s: listens on %v", addr, ln.Addr())
@@ -40,7 +40,7 @@ func TestListen(t *testing.T) {
 		}
 	}
 	for _, addr := range []string{"127.0.0.1:x", "a:b:c", "127.0.0.1:99999", "no.such.host.invalid:1"} {
-		if ln, err := server.Listen(addr); err == nil {
+		if ln, err := server.Listen(addr, false); err == nil {
 			_ = ln.Close()
 			t.Errorf("%s: no error", addr)
 		}
@@ -50,7 +50,7 @@ func TestListen(t *testing.T) {
 // run starts server.HTTP on a free port.
 func run(t *testing.T, s *tools, o server.HTTPOptions) (url string, stop context.CancelFunc, done chan error) {
 	t.Helper()
-	ln, err := server.Listen("127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type message struct {
 	Params struct {
 		Meta      json.RawMessage `json:"_meta"`
 		RequestID json.RawMessage `json:"requestId"`
+		Name      json.RawMessage `json:"name"`
 	} `json:"params"`
 	Result json.RawMessage `json:"result"`
 	Error  json.RawMessage `json:"error"`

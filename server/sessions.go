@@ -9,6 +9,8 @@ import (
 	"time"
 
 	mcpserver "github.com/mark3labs/mcp-go/server"
+
+	"github.com/outdial/outdial/peer"
 )
 
 const (
@@ -22,9 +24,10 @@ var errNoSession = errors.New("no such session")
 
 // sessions are those of the handshake eras: which ids are ours, and which of them are still in use. A session lives while
 // a request or a stream of it runs, and for a while after. (mcp-go's own idle clock sees only the starts of requests, so
-// that it ends sessions under a long stream; and it takes any id on GET.)
+// that it ends sessions under a long stream; and it takes any id on GET.) A session is its principal's alone.
 type sessions struct {
 	max  int
+	each int // of one principal; 0: max
 	idle time.Duration
 
 	mu   sync.Mutex
@@ -32,25 +35,29 @@ type sessions struct {
 }
 
 type session struct {
+	owner   string // the principal that began it
 	running int
 	used    time.Time // when a request of it last started or ended
 	over    context.Context
 	end     context.CancelFunc
 }
 
-var _ mcpserver.SessionIdManager = (*sessions)(nil)
+var (
+	_ mcpserver.SessionIdManagerResolver = (*sessions)(nil)
+	_ mcpserver.SessionIdManager         = principalSessions{}
+)
 
 func newSessions(limit int, idle time.Duration) *sessions {
 	return &sessions{max: limit, idle: idle, live: map[string]*session{}}
 }
 
 // begin notes that a request of the session runs, until end is called. Over ends when the session does. It is false
-// where there is no such session.
-func (s *sessions) begin(id string) (over context.Context, end func(), ok bool) {
+// where the principal has no such session.
+func (s *sessions) begin(id, principal string) (over context.Context, end func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	this := s.live[id]
-	if this == nil || this.expired(s.idle) {
+	if this == nil || this.owner != principal || this.expired(s.idle) {
 		return nil, nil, false
 	}
 	this.running++
@@ -67,22 +74,36 @@ func (s *session) expired(idle time.Duration) bool {
 	return s.running == 0 && time.Since(s.used) > idle
 }
 
-// superfluous are the sessions to end before a new one begins: those that have expired and, where there is no room
-// otherwise, the one that has been idle longest. It is false where all are in use.
-func (s *sessions) superfluous() (ids []string, room bool) {
+// superfluous are the sessions to end before a new one of a principal begins: those that have expired and, where there is
+// no room otherwise, the one that has been idle longest, of the principal's own where it has as many as one may have. It is
+// false where all of those are in use.
+func (s *sessions) superfluous(principal string) (ids []string, room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	oldest := ""
+	own, oldest, oldestOwn := 0, "", ""
+	older := func(id, than string) bool { return than == "" || s.live[id].used.Before(s.live[than].used) }
 	for id, this := range s.live {
-		switch {
-		case this.running > 0:
-		case this.expired(s.idle):
+		if this.expired(s.idle) {
 			ids = append(ids, id)
-		case oldest == "" || this.used.Before(s.live[oldest].used):
+			continue
+		}
+		if this.owner == principal {
+			own++
+		}
+		if this.running > 0 {
+			continue
+		}
+		if older(id, oldest) {
 			oldest = id
 		}
+		if this.owner == principal && older(id, oldestOwn) {
+			oldestOwn = id
+		}
 	}
-	if len(s.live)-len(ids) < s.max {
+	switch {
+	case s.each > 0 && own >= s.each:
+		oldest = oldestOwn
+	case len(s.live)-len(ids) < s.max:
 		return ids, true
 	}
 	if oldest == "" {
@@ -91,28 +112,42 @@ func (s *sessions) superfluous() (ids []string, room bool) {
 	return append(ids, oldest), true
 }
 
+// ResolveSessionIdManager gives the sessions as the principal behind a request has them.
+func (s *sessions) ResolveSessionIdManager(r *http.Request) mcpserver.SessionIdManager {
+	if r == nil {
+		return principalSessions{s, ""}
+	}
+	return principalSessions{s, peer.From(r.Context()).Caller().Principal}
+}
+
+// principalSessions are the sessions of one principal, for mcp-go.
+type principalSessions struct {
+	*sessions
+	principal string
+}
+
 // Generate makes a session, with an id that nobody can guess.
-func (s *sessions) Generate() string {
+func (s principalSessions) Generate() string {
 	id := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	over, end := context.WithCancel(context.Background())
-	s.live[id] = &session{used: time.Now(), over: over, end: end}
+	s.live[id] = &session{owner: s.principal, used: time.Now(), over: over, end: end}
 	return id
 }
 
-// Validate fails on an id that is not a session's, or no longer.
-func (s *sessions) Validate(id string) (terminated bool, err error) {
+// Validate fails on an id that is not a session's of the principal, or no longer.
+func (s principalSessions) Validate(id string) (terminated bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live[id] == nil {
+	if this := s.live[id]; this == nil || this.owner != s.principal {
 		return false, errNoSession
 	}
 	return false, nil
 }
 
-// Terminate ends a session and its listening streams.
-func (s *sessions) Terminate(id string) (notAllowed bool, err error) {
+// Terminate ends a session and its listening streams. Whose it is has been looked at before, or it is superfluous.
+func (s principalSessions) Terminate(id string) (notAllowed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if this := s.live[id]; this != nil {

@@ -17,21 +17,22 @@ func newEmpty() *mcpserver.MCPServer { return mcpserver.NewMCPServer("empty", "1
 func TestSessionsExpireWhereNothingRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(10, time.Hour)
-		idle, busy := s.Generate(), s.Generate()
-		_, end, ok := s.begin(busy)
+		mine := principalSessions{s, "me"}
+		idle, busy := mine.Generate(), mine.Generate()
+		_, end, ok := s.begin(busy, "me")
 		if !ok {
 			t.Fatal("a fresh session is unknown")
 		}
 		time.Sleep(time.Hour + time.Second)
-		if _, _, ok := s.begin(idle); ok {
+		if _, _, ok := s.begin(idle, "me"); ok {
 			t.Error("an idle session outlived its time")
 		}
-		if ids, _ := s.superfluous(); len(ids) != 1 || ids[0] != idle {
+		if ids, _ := s.superfluous("me"); len(ids) != 1 || ids[0] != idle {
 			t.Errorf("superfluous: %v, want the idle one", ids)
 		}
 		end() // the end of a stream counts as use
 		time.Sleep(time.Hour - time.Second)
-		if _, _, ok := s.begin(busy); !ok {
+		if _, _, ok := s.begin(busy, "me"); !ok {
 			t.Error("a session ended under its stream")
 		}
 	})
@@ -40,28 +41,29 @@ func TestSessionsExpireWhereNothingRuns(t *testing.T) {
 func TestSessionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSessions(3, time.Hour)
+		mine := principalSessions{s, "me"}
 		var ids []string
 		for range 3 {
-			ids = append(ids, s.Generate())
+			ids = append(ids, mine.Generate())
 			time.Sleep(time.Minute)
 		}
-		over, endFirst, _ := s.begin(ids[0])
-		superfluous, room := s.superfluous()
+		over, endFirst, _ := s.begin(ids[0], "me")
+		superfluous, room := s.superfluous("me")
 		if !room || len(superfluous) != 1 || superfluous[0] != ids[1] {
 			t.Errorf("superfluous: %v (room %v), want the one idle longest", superfluous, room)
 		}
 		for _, id := range ids[1:] {
-			_, end, _ := s.begin(id)
+			_, end, _ := s.begin(id, "me")
 			defer end()
 		}
-		if superfluous, room := s.superfluous(); room || len(superfluous) != 0 {
+		if superfluous, room := s.superfluous("me"); room || len(superfluous) != 0 {
 			t.Errorf("superfluous: %v (room %v), though all are in use", superfluous, room)
 		}
-		if _, err := s.Terminate(ids[0]); err != nil || over.Err() == nil {
+		if _, err := mine.Terminate(ids[0]); err != nil || over.Err() == nil {
 			t.Errorf("terminated: %v, its streams: %v", err, over.Err())
 		}
 		endFirst()
-		if _, err := s.Validate(ids[0]); err == nil {
+		if _, err := mine.Validate(ids[0]); err == nil {
 			t.Error("a session outlived its end")
 		}
 	})
@@ -93,7 +95,7 @@ func TestSessionsEndInMCPGoToo(t *testing.T) {
 		t.Errorf("%d began, %d ended and %d live, want 5, 3 and 2", began, ended, len(e.sessions.live))
 	}
 	for id := range e.sessions.live {
-		_, end, _ := e.sessions.begin(id)
+		_, end, _ := e.sessions.begin(id, "local")
 		defer end()
 	}
 	if code := initialize(); code != http.StatusServiceUnavailable {

@@ -71,9 +71,9 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 	case phone.NotFound:
 		http.NotFound(w, r)
 	case phone.Unauthorized:
-		refuse(w, "Invalid signature", http.StatusUnauthorized)
+		refuseWebhook(w, "Invalid signature", http.StatusUnauthorized)
 	case phone.Invalid:
-		refuse(w, phone.AsError(err).Message, http.StatusBadRequest)
+		refuseWebhook(w, phone.AsError(err).Message, http.StatusBadRequest)
 	default:
 		e.options.Log.Warn().Err(err).Msg("a webhook could not be taken")
 		w.Header().Set("Retry-After", "5")
@@ -81,8 +81,8 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 	}
 }
 
-// refuse says why a webhook is not taken, as JSON.
-func refuse(w http.ResponseWriter, why string, status int) {
+// refuseWebhook says why a webhook is not taken, as JSON.
+func refuseWebhook(w http.ResponseWriter, why string, status int) {
 	b, _ := json.Marshal(map[string]string{"error": why}) //nolint:errchkjson // a string is JSON
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

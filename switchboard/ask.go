@@ -60,8 +60,11 @@ type Checked struct {
 }
 
 // Check tells what a request to call would meet, and calls nobody. Of the request all but the number may be missing.
-// Errors: invalid (the provider), and those of the ledger.
+// Errors: refused (forbidden), invalid (the provider), and those of the ledger.
 func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (Checked, error) {
+	if err := who.Forbidden(phone.ReadScope); err != nil {
+		return Checked{}, err
+	}
 	if r.Provider != "" {
 		if _, err := s.named(r.Provider); err != nil {
 			return Checked{}, err
@@ -82,7 +85,7 @@ func (s *Switchboard) Check(ctx context.Context, who phone.Caller, r Request) (C
 		c.Refusals = append(c.Refusals, refusal(err))
 	}
 	s.catchUp(ctx, p, n)
-	w := s.wish(ctx, p, r, n)
+	w := s.wish(ctx, who, p, r, n)
 	o := s.lasting(r.Order, w)
 	o.To, o.Task = n, strings.TrimSpace(r.Task)
 	call := s.newCall("", who, p, o, w.Longest)
@@ -122,7 +125,7 @@ func (s *Switchboard) DryRun(ctx context.Context, who phone.Caller, r Request) (
 	if err != nil || len(c.Refusals) > 0 {
 		return c, err
 	}
-	p, err := s.plan(ctx, r)
+	p, err := s.plan(ctx, who, r)
 	if err == nil {
 		_, err = s.intent(ctx, who, p)
 	}

@@ -67,7 +67,7 @@ func newCallee(t testing.TB, p guard.Policy, place func(phone.Order) (phone.Ref,
 func (b callee) judged(t *testing.T, to, provider string) (checked Checked, check, place string, dialed []phone.Number) {
 	t.Helper()
 	*b.asked++
-	who := phone.Caller{Principal: strconv.Itoa(*b.asked)} // another one each time, or each would read the refusals of all before
+	who := phone.Caller{Principal: strconv.Itoa(*b.asked), Scopes: phone.Local().Scopes} // another one each time, or each would read the refusals of all before
 	checked, err := b.Check(t.Context(), who, Request{To: to, Provider: provider})
 	if err != nil {
 		t.Fatalf("%.80q: %v", to, err)

@@ -142,9 +142,13 @@ func (s *Switchboard) recorder(h ledger.Held) follow.Record {
 }
 
 // Watch yields the events of a call after a number as they come, until the call is over or the context ends.
-// Errors: not_found, in place of the first event.
+// Errors: refused (forbidden) and not_found, in place of the first event.
 func (s *Switchboard) Watch(ctx context.Context, who phone.Caller, id string, after int64) iter.Seq2[phone.Event, error] {
 	return func(yield func(phone.Event, error) bool) {
+		if err := who.Forbidden(phone.ReadScope); err != nil {
+			yield(phone.Event{}, err)
+			return
+		}
 		h, err := s.Ledger.Call(ctx, who.Principal, id)
 		if err != nil {
 			yield(phone.Event{}, err)
@@ -185,8 +189,11 @@ func (s *Switchboard) readOn(id string) func(context.Context, int64) ([]phone.Ev
 
 // Hangup ends a call. A call that is over stays as it is; one that is being dialed, or of which nobody knows, is ended once
 // the provider is known to have it.
-// Errors: not_found, unsupported, uncertain, and those of the provider.
+// Errors: refused (forbidden), not_found, unsupported, uncertain, and those of the provider.
 func (s *Switchboard) Hangup(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
+	if err := who.Forbidden(phone.PlaceScope); err != nil {
+		return nil, err
+	}
 	h, err := s.Ledger.Call(ctx, who.Principal, id)
 	if err != nil || !h.Status.Live() && !givenUp(h) {
 		return h.Call, err

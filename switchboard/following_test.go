@@ -90,7 +90,7 @@ func TestACancelAtTheMomentOfTheAnswer(t *testing.T) {
 		if err != nil || len(calls) != 1 {
 			t.Fatalf("%d calls, %v", len(calls), err)
 		}
-		p, err := b.plan(t.Context(), ask("+8613800138001", "x"))
+		p, err := b.plan(t.Context(), phone.Local(), ask("+8613800138001", "x"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -370,6 +370,7 @@ func TestRefusalCodesReachable(t *testing.T) {
 		wish   Request
 		spec   func(*providers.Spec)
 		off    time.Duration
+		who    []string // the scopes of the one who asks; nil: all
 	}
 	call := func(to string) func(*testing.T, board) {
 		return func(t *testing.T, b board) {
@@ -385,6 +386,7 @@ func TestRefusalCodesReachable(t *testing.T) {
 		"bad_number":         {wish: ask("12345", "x")},
 		"invalid_number":     {wish: ask("+11115550143", "x")},
 		"dialing_disabled":   {wish: ask(cn(0), "x"), policy: func(p *guard.Policy) { p.Off = true }},
+		"forbidden":          {wish: ask(cn(0), "x"), who: []string{phone.ReadScope}},
 		"clock_wrong":        {wish: ask(cn(0), "x"), off: time.Hour},
 		"region_not_allowed": {wish: ask(cn(0), "x"), spec: cover("US")},
 		"number_type":        {wish: ask("+19005550123", "x")},
@@ -434,7 +436,14 @@ func TestRefusalCodesReachable(t *testing.T) {
 				s.before(t, b)
 			}
 			dialed := line.count()
-			refused(t, b, s.wish, code)
+			if s.who != nil {
+				_, err := b.Place(t.Context(), phone.Caller{Principal: "token:reader", Scopes: s.who}, s.wish)
+				if e := phone.AsError(err); e.Code != phone.Refused || e.Reason != code {
+					t.Errorf("%v", err)
+				}
+			} else {
+				refused(t, b, s.wish, code)
+			}
 			if line.count() != dialed {
 				t.Error("refused, and dialed")
 			}

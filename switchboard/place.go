@@ -51,7 +51,7 @@ type plan struct {
 }
 
 // plan parses a request. Errors: invalid, refused, unsupported.
-func (s *Switchboard) plan(ctx context.Context, r Request) (plan, error) {
+func (s *Switchboard) plan(ctx context.Context, who phone.Caller, r Request) (plan, error) {
 	n, err := s.number(r.To, r.Provider)
 	if err != nil {
 		return plan{}, err
@@ -71,7 +71,7 @@ func (s *Switchboard) plan(ctx context.Context, r Request) (plan, error) {
 			Message: fmt.Sprintf("max_duration_seconds: the operator allows %d at most.", int(most.Seconds())),
 		}
 	}
-	w := s.wish(ctx, p, r, n)
+	w := s.wish(ctx, who, p, r, n)
 	return plan{r, s.lasting(o, w), p, w}, nil
 }
 
@@ -87,7 +87,7 @@ func (s *Switchboard) lasting(o phone.Order, w guard.Wish) phone.Order {
 }
 
 // wish is what the guard judges.
-func (s *Switchboard) wish(ctx context.Context, p *providers.Provider, r Request, to phone.Number) guard.Wish {
+func (s *Switchboard) wish(ctx context.Context, who phone.Caller, p *providers.Provider, r Request, to phone.Number) guard.Wish {
 	bounded := r.Order
 	if !p.Spec().MaxDuration {
 		bounded.MaxDuration = 0 // nobody but the callee ends such a call
@@ -95,6 +95,7 @@ func (s *Switchboard) wish(ctx context.Context, p *providers.Provider, r Request
 	return guard.Wish{
 		To: to, Provider: p.Name(), Title: p.Spec().Title, Regions: p.Spec().Regions, RingsNo: p.Spec().Simulated,
 		Longest: s.guard.Length(bounded), Bounded: p.Spec().MaxDuration, Skew: p.Skew(ctx), CanAsk: r.CanAsk,
+		MayPlace: who.May(phone.PlaceScope),
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 
 // place places a call unless instead says that no new one is begun any more; one that was placed before is still found.
 func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, instead error) (Placement, error) {
-	p, err := s.plan(ctx, r)
+	p, err := s.plan(ctx, who, r)
 	if err != nil {
 		s.noteRefusal(ctx, who, false, err)
 		return Placement{}, err

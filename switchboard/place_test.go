@@ -84,7 +84,7 @@ func TestAnAnswerIsRecordedAsSoonAsItCanBe(t *testing.T) {
 // Everything that a client asks for is part of what its key stands for.
 func TestWhatAKeyStandsFor(t *testing.T) {
 	b := newBoard(t, file(t), nil, with(newService()))
-	p, err := b.plan(t.Context(), ask("+8613800138000", "x"))
+	p, err := b.plan(t.Context(), phone.Local(), ask("+8613800138000", "x"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestAnInterruptedDialIsNeverSentAgain(t *testing.T) {
 	}
 	// A process that died between its record and the provider's answer.
 	dead := New(Options{Ledger: l, Providers: []*providers.Provider{with(s)}})
-	p, err := dead.plan(t.Context(), ask("+8613800138000", "x"))
+	p, err := dead.plan(t.Context(), phone.Local(), ask("+8613800138000", "x"))
 	if err != nil {
 		t.Fatal(err)
 	}

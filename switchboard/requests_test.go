@@ -137,7 +137,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%v, %v", e, err)
 		}
 	}
-	stranger := phone.Caller{Principal: "somebody else"}
+	stranger := phone.Caller{Principal: "somebody else", Scopes: phone.Local().Scopes}
 	got, err := b.Place(t.Context(), me(), ask(number, "x"))
 	if err != nil {
 		t.Fatal(err)

@@ -251,8 +251,11 @@ func (s *Switchboard) regions() []string {
 }
 
 // Get gives a call as it stands. Where only a partial record is there, the provider is asked once more.
-// Errors: not_found.
+// Errors: refused (forbidden), not_found.
 func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*phone.Call, error) {
+	if err := who.Forbidden(phone.ReadScope); err != nil {
+		return nil, err
+	}
 	h, err := s.Ledger.Call(ctx, who.Principal, id)
 	if err != nil {
 		return nil, err
@@ -302,8 +305,12 @@ func (s *Switchboard) holding(c *phone.Call) (*providers.Provider, bool) {
 // Filter narrows a list of calls.
 type Filter = ledger.Filter
 
-// List gives a page of the caller's calls without their conversations, the newest first. Errors: invalid.
+// List gives a page of the caller's calls without their conversations, the newest first. Errors: refused
+// (forbidden), invalid.
 func (s *Switchboard) List(ctx context.Context, who phone.Caller, f Filter) ([]*phone.Call, string, error) {
+	if err := who.Forbidden(phone.ReadScope); err != nil {
+		return nil, "", err
+	}
 	return s.Ledger.List(ctx, who.Principal, f)
 }
 

@@ -311,7 +311,7 @@ func TestAnUncertainDialBlocksItsNumber(t *testing.T) {
 func TestTooLateToDial(t *testing.T) {
 	s := newService()
 	b := newBoard(t, file(t), nil, with(s))
-	p, err := b.plan(t.Context(), ask("+8613800138000", "x"))
+	p, err := b.plan(t.Context(), phone.Local(), ask("+8613800138000", "x"))
 	if err != nil {
 		t.Fatal(err)
 	}

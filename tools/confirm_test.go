@@ -119,7 +119,7 @@ func (h *house) round(who, tool string, arguments map[string]any, can string, mo
 	}}
 	maps.Copy(params, more)
 	message, merr := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
-	raw, err := json.Marshal(h.HandleMessage(peer.With(h.t.Context(), peer.Link{Caller: phone.Caller{Principal: who}}), message))
+	raw, err := json.Marshal(h.HandleMessage(peer.With(h.t.Context(), peer.Link{Caller: phone.Caller{Principal: who, Scopes: phone.Local().Scopes}}), message))
 	if err = errors.Join(merr, err); err != nil || json.Unmarshal(raw, &w) != nil {
 		h.t.Fatalf("%v: %s", err, raw)
 	}

@@ -27,6 +27,14 @@ type tool struct {
 	dials                    bool // a fault of ours leaves it open whether a phone rings
 }
 
+// scope is what a caller must have for the tool. The switchboard asks again for what belongs to a principal.
+func (t tool) scope() string {
+	if t.reads {
+		return phone.ReadScope
+	}
+	return phone.PlaceScope
+}
+
 // request is one call of a tool.
 type request[In any] struct {
 	args In
@@ -71,6 +79,9 @@ func define[In, Out any](b toolbox, s *mcpserver.MCPServer, t tool, handle func(
 		}()
 		from := peer.From(ctx)
 		r := request[In]{client: client{who: from.Caller(), peer: from, raw: raw}}
+		if err := r.who.Forbidden(t.scope()); err != nil {
+			return b.failure(t, err), nil
+		}
 		if err := decode(raw, &r.args); err != nil {
 			return b.failure(t, err), nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/server"
 	"github.com/outdial/outdial/switchboard"
 	"github.com/spf13/cobra"
 )
@@ -27,6 +28,7 @@ func (p *program) doctor() *cobra.Command {
 			if warning := p.passing(values); warning != "" {
 				report.Warnings = append(report.Warnings, warning)
 			}
+			report.HTTP = reachable(c.Context(), values)
 			o, err := p.boardOptions(values, log)
 			if err != nil {
 				report.Problems = append(report.Problems, phone.AsError(err).Message)
@@ -54,6 +56,7 @@ func (p *program) doctor() *cobra.Command {
 type diagnosis struct {
 	Settings  []settingLine `json:"settings"`
 	Ledger    health        `json:"ledger"`
+	HTTP      health        `json:"http"`
 	Providers []health      `json:"providers"`
 	Problems  []string      `json:"problems,omitempty"`
 	Warnings  []string      `json:"warnings,omitempty"` // what works now and will not last
@@ -78,7 +81,7 @@ type health struct {
 }
 
 func (d diagnosis) ok() bool {
-	for _, h := range append([]health{d.Ledger}, d.Providers...) {
+	for _, h := range append([]health{d.Ledger, d.HTTP}, d.Providers...) {
 		if !h.OK {
 			return false
 		}
@@ -117,6 +120,46 @@ func (p *program) ledgerHealth(ctx context.Context, values []value) health {
 	return health{OK: true, Configured: true, Note: "opens and can be written"}
 }
 
+// reachable says who could use outdial http as it is set up, and whether the issuer of their tokens answers.
+func reachable(ctx context.Context, values []value) health {
+	bad := func(err error) health { return health{Configured: true, Note: plain(phone.AsError(err).Message)} }
+	o, err := protection(values, func(string) {})
+	if err != nil {
+		return bad(err)
+	}
+	addr := valueOf(values, "", "addr")
+	others, err := server.Reaches(ctx, addr)
+	switch {
+	case err != nil:
+		return bad(phone.Errorf(phone.Invalid, "%v", err))
+	case o.Auth == nil && others:
+		return bad(phone.Errorf(phone.Invalid, "others could reach %s, so it will not start without OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER.", addr))
+	}
+	h := health{Configured: true, OK: true, Note: addr + ", without a token for programs on this machine"}
+	if o.Auth != nil {
+		var takes []string
+		if n := len(o.Auth.Static()); n > 0 || o.Auth.Issuer() == "" {
+			takes = append(takes, fmt.Sprintf("%d static tokens", n))
+		}
+		if issuer := o.Auth.Issuer(); issuer != "" {
+			keys, err := o.Auth.Reach(ctx)
+			h.OK = err == nil
+			takes = append(takes, fmt.Sprintf("tokens of %s (%d keys)", issuer, keys))
+			if err != nil {
+				takes = append(takes, err.Error())
+			}
+		}
+		h.Note = plain(addr + ", with " + strings.Join(takes, ", "))
+	}
+	switch {
+	case o.PublicURL != "":
+		h.Note += "; public as " + o.PublicURL
+	case others:
+		h.Note += "; plain HTTP that others can reach: put a proxy that speaks TLS in front and name it in OUTDIAL_PUBLIC_URL"
+	}
+	return h
+}
+
 // examine asks a provider for its version and its balance, which shows whether it is reached and takes the key.
 func examine(ctx context.Context, one *providers.Provider) health {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -150,6 +193,7 @@ func (d diagnosis) print(p *program) error {
 	for _, s := range d.Warnings {
 		fmt.Fprintf(p.out, "! container: %s\n", s)
 	}
+	fmt.Fprintf(p.out, "%s http: %s\n", mark(d.HTTP.OK), d.HTTP.Note)
 	for _, h := range d.Providers {
 		var said []string
 		if h.Protocol != nil {

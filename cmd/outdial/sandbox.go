@@ -28,7 +28,7 @@ func (p *program) sandbox() *cobra.Command {
 }
 
 func (p *program) serveSandbox(ctx context.Context, addr string) error {
-	ln, err := server.Listen(addr)
+	ln, err := server.Listen(addr, false)
 	if err != nil {
 		return phone.Errorf(phone.Invalid, "%v", err)
 	}

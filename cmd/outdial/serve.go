@@ -1,14 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/outdial/outdial/auth"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/server"
 	"github.com/outdial/outdial/tools"
@@ -64,15 +69,70 @@ func (i *input) patience() time.Duration {
 func (p *program) http() *cobra.Command {
 	return &cobra.Command{
 		Use:   "http",
-		Short: "Serve MCP clients over streamable HTTP, on this machine",
+		Short: "Serve MCP clients over streamable HTTP",
 		RunE: using(p.serve, func(ctx context.Context, o opened, _ []string) error {
-			ln, err := server.Listen(o.value("addr"))
+			h, err := protection(o.values, func(s string) { o.log.Error().Msg(s) })
+			if err != nil {
+				return err
+			}
+			ln, err := server.Listen(o.value("addr"), h.Auth != nil)
 			if err != nil {
 				return phone.Errorf(phone.Invalid, "%v", err)
 			}
 			fmt.Fprintf(p.errs, "outdial: http://%s/mcp\n", ln.Addr())
+			if at, err := netip.ParseAddrPort(ln.Addr().String()); err == nil && !at.Addr().IsLoopback() {
+				fmt.Fprintln(p.errs, "outdial: this is plain HTTP, and others can reach it: whoever listens in between reads tokens. "+
+					"Let clients reach it through a proxy that speaks TLS, and nobody else (docs/operating.md).")
+			}
 			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go before the server does
-			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version()), server.HTTPOptions{Receive: o.board.Receive, Ready: o.ledger.Ready, Log: o.log}))
+			h.Receive, h.Ready, h.Log = o.board.Receive, o.ledger.Ready, o.log
+			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version()), h))
 		}),
 	}
+}
+
+// protection reads who may use the HTTP server. Auth is nil where nobody is asked who they are. Errors: invalid, naming the
+// setting as it was set.
+func protection(values []value, warn func(string)) (server.HTTPOptions, error) {
+	get := func(name string) string { return valueOf(values, "", name) }
+	o := server.HTTPOptions{AllowedHosts: list(get("allowed_hosts")), AllowedOrigins: list(get("allowed_origins"))}
+	var err error
+	if written := get("public_url"); written != "" {
+		if o.PublicURL, err = server.PublicURL(written); err != nil {
+			return o, wrong(values, "public_url", "%s", phone.AsError(err).Message)
+		}
+	}
+	for _, h := range o.AllowedHosts {
+		if strings.ContainsAny(h, "/*@ ") {
+			return o, wrong(values, "allowed_hosts", "%q is no host, such as outdial or outdial:8757.", h)
+		}
+	}
+	for _, origin := range o.AllowedOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "" || strings.Contains(origin, "*") {
+			return o, wrong(values, "allowed_origins", "%q is no origin, such as https://inspector.example.com.", origin)
+		}
+	}
+	a := auth.Options{TokensFile: get("tokens_file"), Warn: warn}
+	named := "tokens_file"
+	switch issuer := get("oauth_issuer"); {
+	case issuer != "" && o.PublicURL == "":
+		return o, wrong(values, "oauth_issuer", "it needs OUTDIAL_PUBLIC_URL too: clients are told there for what to ask the issuer.")
+	case issuer != "":
+		named = "oauth_issuer"
+		a.OAuth = &auth.OAuth{Issuer: issuer, Audience: cmp.Or(get("oauth_audience"), o.PublicURL+"/mcp"), KeysURL: get("oauth_jwks_url")}
+	case get("oauth_audience") != "":
+		return o, wrong(values, "oauth_audience", "it means nothing without OUTDIAL_OAUTH_ISSUER.")
+	case get("oauth_jwks_url") != "":
+		return o, wrong(values, "oauth_jwks_url", "it means nothing without OUTDIAL_OAUTH_ISSUER.")
+	case a.TokensFile == "":
+		return o, nil
+	}
+	if o.Auth, err = auth.New(a); err != nil {
+		return o, wrong(values, named, "%s", phone.AsError(err).Message)
+	}
+	return o, nil
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }

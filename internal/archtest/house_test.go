@@ -31,6 +31,9 @@ func house() map[string]place {
 		"peer": {
 			may: []string{"phone"}, why: "it knows who asks and the way back, not what is asked",
 		},
+		"auth": {
+			may: []string{"phone"}, why: "it takes a token to a caller, whoever asks and whatever for",
+		},
 		"ledger": {
 			may: []string{"phone"}, why: "it records facts; the rules that judge them are handed to it as a function",
 		},
@@ -70,7 +73,7 @@ func house() map[string]place {
 			why:   "a model reaches through it what the switchboard offers, and nothing of operator's",
 		},
 		"server": {
-			may:   []string{"phone", "schema", "peer", "switchboard"},
+			may:   []string{"phone", "schema", "peer", "auth", "switchboard"},
 			tests: []string{"tools", "guard", "ledger", "follow", "providers", "providers/simulator"},
 			why:   "it carries messages and knows no tool; a model reaches nothing of operator's through it",
 		},
@@ -175,6 +178,10 @@ func libraries() map[string]library {
 		"modernc.org/sqlite": {
 			in: []string{"ledger"}, inTests: []string{"internal/faultlab", "cmd/outdial"},
 			why: "SQL is the ledger's secret; tests that kill a process within a transaction hook the driver",
+		},
+		"github.com/go-jose/go-jose/v4": {
+			in: []string{"auth"}, inTests: []string{"server", "cmd/outdial"},
+			why: "tokens are judged in one place; tests make some to try it with",
 		},
 		"github.com/jackc/pgx/v5":         {in: []string{"ledger"}, why: "SQL is the ledger's secret"},
 		"github.com/gofrs/flock":          {in: []string{"ledger"}, why: "the ledger's file is the one thing that processes share"},
