@@ -286,9 +286,14 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	for _, bad := range []OAuth{
-		{Issuer: "http://issuer.example", Audience: "x"}, {Issuer: "issuer.example", Audience: "x"}, {Issuer: "https://u:p@issuer.example", Audience: "x"},
-		{Issuer: "https://issuer.example#x", Audience: "x"}, {Issuer: theIssuer}, {Issuer: theIssuer, Audience: "x", KeysURL: "http://issuer.example/jwks"},
-		{Issuer: "http://localhost.evil.example", Audience: "x"}, {Issuer: "ftp://127.0.0.1", Audience: "x"},
+		{Issuer: "http://issuer.example", Audience: "x"},
+		{Issuer: "issuer.example", Audience: "x"},
+		{Issuer: "https://u:p@issuer.example", Audience: "x"},
+		{Issuer: "https://issuer.example#x", Audience: "x"},
+		{Issuer: theIssuer},
+		{Issuer: theIssuer, Audience: "x", KeysURL: "http://issuer.example/jwks"},
+		{Issuer: "http://localhost.evil.example", Audience: "x"},
+		{Issuer: "ftp://127.0.0.1", Audience: "x"},
 	} {
 		if _, err := New(Options{OAuth: &bad}); err == nil {
 			t.Errorf("%+v is taken", bad)

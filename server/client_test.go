@@ -115,7 +115,7 @@ func newTools() *tools {
 		<-wait.Done()
 		return mcp.NewToolResultText(fmt.Sprintf("%v; %v", context.Cause(wait), ctx.Err())), nil
 	})
-	add("quick", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	s.AddTool(mcp.NewTool("quick", mcp.WithReadOnlyHintAnnotation(true)), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText(peer.From(ctx).Caller().Principal), nil
 	})
 	add("client", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {

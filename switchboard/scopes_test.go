@@ -25,12 +25,21 @@ func TestScopes(t *testing.T) {
 		return err
 	}
 	tries := map[string]func(phone.Caller) error{
-		"place":   func(who phone.Caller) error { _, err := b.Place(t.Context(), who, ask("+8613800138001", "x")); return err },
+		"place": func(who phone.Caller) error {
+			_, err := b.Place(t.Context(), who, ask("+8613800138001", "x"))
+			return err
+		},
 		"hang up": func(who phone.Caller) error { _, err := b.Hangup(t.Context(), who, id); return err },
 		"get":     func(who phone.Caller) error { _, err := b.Get(t.Context(), who, id); return err },
-		"list":    func(who phone.Caller) error { _, _, err := b.List(t.Context(), who, ledger.Filter{Limit: 1}); return err },
-		"check":   func(who phone.Caller) error { _, err := b.Check(t.Context(), who, ask("+8613800138000", "")); return err },
-		"watch":   watch,
+		"list": func(who phone.Caller) error {
+			_, _, err := b.List(t.Context(), who, ledger.Filter{Limit: 1})
+			return err
+		},
+		"check": func(who phone.Caller) error {
+			_, err := b.Check(t.Context(), who, ask("+8613800138000", ""))
+			return err
+		},
+		"watch": watch,
 		"batch": func(who phone.Caller) error {
 			_, items, err := b.PlaceBatch(t.Context(), who, Batch{Request: Request{Task: "x"}, Recipients: []Recipient{{To: "+8613800138002"}}})
 			if err == nil && items[0].Err != nil {
