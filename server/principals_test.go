@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/outdial/outdial/auth"
 	"github.com/outdial/outdial/phone"
@@ -207,5 +210,22 @@ func TestSessionsArePerPrincipal(t *testing.T) {
 	}
 	if status, text := a.as(a.session, http.MethodPost, line(1, "ping", `{}`)); status != http.StatusOK {
 		t.Errorf("another's: %d %s", status, fmt.Sprint(text))
+	}
+}
+
+// What was shown to get in stays at the door: no tool can hand it on.
+func TestTokenStaysAtTheDoor(t *testing.T) {
+	s := newTools()
+	s.AddTool(mcp.NewTool("headers", mcp.WithReadOnlyHintAnnotation(true)), func(_ context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(fmt.Sprint(req.Header)), nil
+	})
+	url, file := protected(t, s, nil, server.HTTPOptions{})
+	token := newStatic(t, file, "ann", phone.ReadScope)
+	for _, modern := range []bool{false, true} {
+		c := newBearer(t, url, token, modern)
+		got := c.call(1, "headers", `{}`, ``)
+		if text := got[len(got)-1].text(t); strings.Contains(text, token) || !strings.Contains(text, "Content-Type") {
+			t.Errorf("modern=%v: a tool sees %s", modern, text)
+		}
 	}
 }
