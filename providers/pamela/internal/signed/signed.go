@@ -177,13 +177,19 @@ func text(b []byte, s string) []byte {
 		case r >= ' ' && r <= '~':
 			b = append(b, byte(r))
 		case r <= 0xFFFF:
-			b = fmt.Appendf(b, `\u%04x`, r)
+			b = escaped(b, r)
 		default:
 			high, low := utf16.EncodeRune(r)
-			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+			b = escaped(escaped(b, high), low)
 		}
 	}
 	return append(b, '"')
+}
+
+// escaped writes one UTF-16 unit. A forged webhook may hold a million of them.
+func escaped(b []byte, unit rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(b, '\\', 'u', digits[unit>>12&15], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])
 }
 
 // number writes a number as Python does: whole ones with all their digits, others as the shortest that reads back the same.
