@@ -113,14 +113,14 @@ type tokens struct {
 	path string
 	warn func(string)
 
-	mu       sync.Mutex
-	seen     os.FileInfo // as it was when it was read; nil if it could not be
-	readAt   time.Time
-	entries  []Entry
-	err      error
-	readable bool // by others: told once
-	faults   int
-	fault    string // the first
+	mu      sync.Mutex
+	seen    os.FileInfo // as it was when it was read; nil if it could not be
+	readAt  time.Time
+	entries []Entry
+	err     error
+	remark  string // told once
+	faults  int
+	fault   string // the first
 }
 
 // identify finds the token that was sent. It compares with every one there is, in the same time whichever it is.
@@ -196,9 +196,9 @@ func (t *tokens) read(info os.FileInfo) {
 	if t.err = mayTrust(t.path, info); t.err != nil {
 		return
 	}
-	if readable := othersRead(info); readable != t.readable {
-		if t.readable = readable; readable {
-			t.warn(t.path + " can be read by others on this machine: they see who has tokens, though not the tokens; chmod 600")
+	if r := remark(t.path, info); r != t.remark {
+		if t.remark = r; r != "" {
+			t.warn(r)
 		}
 	}
 	raw, err := readFile(t.path)

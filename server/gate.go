@@ -59,3 +59,38 @@ func within(d time.Duration, wait func(), closed <-chan struct{}) bool {
 	}
 	return false
 }
+
+// crowd counts the requests of each principal, so that one cannot take the room of all.
+type crowd struct {
+	each int // that one may have at once; 0: any number
+
+	mu sync.Mutex
+	by map[string]int
+}
+
+func (c *crowd) enter(principal string) bool {
+	if c.each == 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil {
+		c.by = map[string]int{}
+	}
+	if c.by[principal] >= c.each {
+		return false
+	}
+	c.by[principal]++
+	return true
+}
+
+func (c *crowd) leave(principal string) {
+	if c.each == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by[principal]--; c.by[principal] <= 0 {
+		delete(c.by, principal)
+	}
+}

@@ -70,6 +70,12 @@ func (g guard) ourOrigin(origin string, own netip.AddrPort) bool {
 	return isHTTP && isOwn(host, port, own)
 }
 
+// byPublicName says whether a request asks for the public address, where that is not loopback.
+func (g guard) byPublicName(r *http.Request) bool {
+	host, _ := splitHostPort(strings.ToLower(r.Host))
+	return slices.Contains(g.public, strings.ToLower(r.Host)) && !isLoopback(host)
+}
+
 // isOwn says whether host and port are where the connection came to: by a name or an address that can only mean this
 // machine, or by that very address. Neither can be made to resolve to something else.
 func isOwn(host, port string, own netip.AddrPort) bool {

@@ -63,6 +63,7 @@ type Endpoint struct {
 	options  HTTPOptions
 	guard    guard
 	attempts attempts
+	crowd    crowd
 	tools    *mcpserver.MCPServer
 	mcp      *mcpserver.StreamableHTTPServer
 	sessions *sessions
@@ -84,7 +85,7 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, 1),
 	}
 	if o.Auth != nil {
-		e.sessions.each = maxSessions / 16
+		e.sessions.each, e.crowd.each = maxSessions/16, httpPlaces/10
 	}
 	e.life, e.cut = context.WithCancel(context.Background())
 	e.mcp = mcpserver.NewStreamableHTTPServer(s,
@@ -107,9 +108,17 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/mcp":
-		if id, ok := e.admit(w, r, phone.PlaceScope, phone.ReadScope); ok {
-			e.serveMCP(w, r, id)
+		id, ok := e.admit(w, r, phone.PlaceScope, phone.ReadScope)
+		if !ok {
+			return
 		}
+		if !e.crowd.enter(id.Caller.Principal) {
+			w.Header().Set("Retry-After", "5")
+			refuse(w, r, http.StatusTooManyRequests, "too many requests of this principal are under way: end some, or try again later")
+			return
+		}
+		defer e.crowd.leave(id.Caller.Principal)
+		e.serveMCP(w, r, id)
 	case "/healthz":
 		e.health(w, r)
 	case "/readyz":

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -227,5 +229,72 @@ func TestTokenStaysAtTheDoor(t *testing.T) {
 		if text := got[len(got)-1].text(t); strings.Contains(text, token) || !strings.Contains(text, "Content-Type") {
 			t.Errorf("modern=%v: a tool sees %s", modern, text)
 		}
+	}
+}
+
+// Nor the places of all that wait.
+func TestRequestsArePerPrincipal(t *testing.T) {
+	s := newTools()
+	file := filepath.Join(t.TempDir(), "tokens")
+	ann, eve := newStatic(t, file, "ann", phone.PlaceScope), newStatic(t, file, "eve", phone.PlaceScope)
+	a, err := auth.New(auth.Options{TokensFile: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := server.Handler(s.MCPServer, server.HTTPOptions{Auth: a})
+	e.AtOnce(3)
+	web := httptest.NewServer(e)
+	t.Cleanup(web.Close)
+	ctx, hangUp := context.WithCancel(t.Context())
+	many := newBearer(t, web.URL, eve, true)
+	ended := make(chan struct{}, 3)
+	for i := range 3 {
+		go func() {
+			if resp, err := many.http.Do(many.request(ctx, http.MethodPost, line(i, "tools/call", callParams("hang", `{}`, ``, true)))); err == nil {
+				resp.Body.Close()
+			}
+			ended <- struct{}{}
+		}()
+		receive(t, s.started, "a call that hangs")
+	}
+	if resp, _ := tries(t, web.URL, with(eve)); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one more: %s", resp.Status)
+	}
+	if resp, _ := tries(t, web.URL, with(ann)); resp.StatusCode != http.StatusOK {
+		t.Errorf("another's: %s", resp.Status)
+	}
+	hangUp()
+	for range 3 {
+		receive(t, s.ended, "the end of a call")
+		receive(t, ended, "the end of a request")
+	}
+	web.CloseClientConnections() // and with it of what counts them
+	for range 100 {
+		if resp, _ := tries(t, web.URL, with(eve)); resp.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	t.Error("the places stay taken")
+}
+
+// Where nobody is asked who they are, the public address leads to no call: it is there for others than those at this machine.
+func TestPublicAddressNeedsAuthentication(t *testing.T) {
+	web := serveHTTP(t, newTools(), server.HTTPOptions{PublicURL: "https://phone.example.com"})
+	for host, want := range map[string]int{"phone.example.com": 403, "PHONE.example.com:443": 403, strings.TrimPrefix(web.URL, "http://"): 200} {
+		if resp, body := tries(t, web.URL, func(r *http.Request) { r.Host = host }); resp.StatusCode != want {
+			t.Errorf("%s: %s %s", host, resp.Status, body)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "phone.example.com"
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("whether it lives: %s", resp.Status)
 	}
 }

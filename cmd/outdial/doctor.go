@@ -152,6 +152,8 @@ func reachable(ctx context.Context, values []value) health {
 		h.Note = plain(addr + ", with " + strings.Join(takes, ", "))
 	}
 	switch {
+	case o.PublicURL != "" && o.Auth == nil && strings.HasPrefix(o.PublicURL, "https:"):
+		h.Note += "; under " + o.PublicURL + " only webhooks are taken, until OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER is set"
 	case o.PublicURL != "":
 		h.Note += "; public as " + o.PublicURL
 	case others:
