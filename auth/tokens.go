@@ -214,7 +214,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it only read
 	raw, err := io.ReadAll(io.LimitReader(f, largestFile+1))
 	switch {
 	case err != nil:

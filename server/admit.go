@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,10 +43,8 @@ func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...strin
 	}
 	id, err := e.options.Auth.Identify(r.Context(), token)
 	if err == nil {
-		for _, s := range scopes {
-			if id.Caller.May(s) {
-				return id, true
-			}
+		if slices.ContainsFunc(scopes, id.Caller.May) {
+			return id, true
 		}
 		e.challenge(w, r, http.StatusForbidden, "insufficient_scope", "the token has none of the scopes for this", scopes)
 		return auth.Identity{}, false

@@ -81,7 +81,7 @@ func connect(t *testing.T, url, token string, modern bool) (*client.Client, erro
 	}
 	var options []client.ClientOption
 	if !modern {
-		options = append(options, client.WithLegacyProtocolOnly())
+		options = append(options, client.WithLegacyProtocolOnly()) //nolint:staticcheck // most clients still shake hands
 	}
 	c := client.NewClient(way, options...)
 	t.Cleanup(func() { _ = c.Close() })
