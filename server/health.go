@@ -50,7 +50,7 @@ func (e *Endpoint) ready(w http.ResponseWriter, r *http.Request) {
 func answerProbe(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		refuse(w, r, http.StatusMethodNotAllowed, "use GET")
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -102,6 +102,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
+	if r.ContentLength != 0 && r.Method != http.MethodPost { // what comes with it is read nowhere, and may never end
+		w.Header().Set("Connection", "close")
+	}
 	if provider, ok := strings.CutPrefix(r.URL.Path, "/webhooks/"); ok {
 		e.webhook(w, r, provider)
 		return
@@ -126,7 +129,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case mcpserver.WellKnownProtectedResourcePath, mcpserver.WellKnownProtectedResourcePath + "/mcp":
 		e.metadata(w, r)
 	default:
-		http.NotFound(w, r)
+		refuse(w, r, http.StatusNotFound, "404 page not found")
 	}
 }
 

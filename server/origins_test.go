@@ -180,6 +180,12 @@ func TestBodyOfWhoIsNotLetInIsNotAwaited(t *testing.T) {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
+	for route, want := range map[string]int{"POST /nowhere": 404, "POST /webhooks/nobody": 404, "PUT /mcp": 401, "GET /healthz": 200, "DELETE /readyz": 405, "POST /healthz": 405, "GET /.well-known/oauth-protected-resource": 404} {
+		status, _ := raw(t, host, route+" HTTP/1.1\r\nHost: "+host+"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+		if status != want {
+			t.Errorf("%s with a body that never ends: %d, want %d", route, status, want)
+		}
+	}
 	if status, _ := raw(t, host, "POST /mcp HTTP/1.1\r\nHost: "+host+"\r\nHost: evil.example\r\n\r\n"); status != 400 {
 		t.Errorf("two hosts: %d", status)
 	}

@@ -32,14 +32,14 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case e.options.Receive == nil:
-		http.NotFound(w, r)
+		refuse(w, r, http.StatusNotFound, "404 page not found")
 		return
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST")
 		http.Error(w, "use POST", http.StatusMethodNotAllowed)
 		return
 	case err != nil || media != "application/json":
-		http.Error(w, "a webhook is application/json", http.StatusUnsupportedMediaType)
+		refuse(w, r, http.StatusUnsupportedMediaType, "a webhook is application/json")
 		return
 	}
 	body, status := webhookBody(w, r)

@@ -144,8 +144,11 @@ func (s *Switchboard) AsksCallers(ctx context.Context) bool {
 }
 
 // AnswerQuestion answers a question of the agent on the line, on behalf of whoever placed the call, and gives the call.
-// Errors: not_found, also for a question in somebody else's call; refused with reason answered_already or too_late.
+// Errors: not_found, also for a question in somebody else's call; refused with reason forbidden, answered_already or too_late.
 func (s *Switchboard) AnswerQuestion(ctx context.Context, who phone.Caller, id, answer string) (*phone.Call, error) {
+	if err := who.Forbidden(phone.PlaceScope); err != nil {
+		return nil, err
+	}
 	unknown := phone.Errorf(phone.NotFound, "There is no question with this question_id. get_call shows those of a call.")
 	callID, q, err := s.Ledger.Inquiry(ctx, id)
 	if phone.CodeOf(err) == phone.NotFound || err == nil && q.Deadline.IsZero() {

@@ -39,7 +39,8 @@ func TestScopes(t *testing.T) {
 			_, err := b.Check(t.Context(), who, ask("+8613800138000", ""))
 			return err
 		},
-		"watch": watch,
+		"watch":  watch,
+		"answer": func(who phone.Caller) error { _, err := b.AnswerQuestion(t.Context(), who, "inq_0", "x"); return err },
 		"batch": func(who phone.Caller) error {
 			_, items, err := b.PlaceBatch(t.Context(), who, Batch{Request: Request{Task: "x"}, Recipients: []Recipient{{To: "+8613800138002"}}})
 			if err == nil && items[0].Err != nil {
