@@ -119,7 +119,10 @@ func copyTree(t *testing.T, from, to string, of time.Time, mode fs.FileMode) {
 		}
 		switch d.Name() {
 		case ".git", ".tools", "bin", "dist", "node_modules", "testdata":
-			return fs.SkipDir
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil // .git is a file in a worktree
 		}
 		rel, err := filepath.Rel(from, path)
 		if err != nil {
