@@ -23,7 +23,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // replicas is how many stand behind the proxy, at 127.0.0.1, .2 and .3, which have one port as they have in compose.yaml.
 const replicas = 3
@@ -103,7 +107,7 @@ func startProxy(t *testing.T, port string) (url string, client *http.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := ln.(*net.TCPListener).File() //nolint:forcetypeassert // it was asked for TCP
+	socket, err := ln.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}

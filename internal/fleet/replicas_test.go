@@ -52,15 +52,24 @@ type replica struct {
 	ended <-chan struct{}
 }
 
-// startReplicas starts real outdials on one ledger, and waits until they are ready.
-func startReplicas(t *testing.T, port string) (all []replica) {
+// startReplicas starts real outdials on one ledger, waits until they are ready, and gives a token that they take.
+func startReplicas(t *testing.T, port, public string) (all []replica, token string) {
 	t.Helper()
 	program, dir := outdial(t), t.TempDir()
+	tokens := "OUTDIAL_TOKENS_FILE=" + filepath.Join(dir, "tokens")
+	made := exec.CommandContext(t.Context(), program, "token", "new", "ann")
+	made.Env = []string{"HOME=" + t.TempDir(), tokens}
+	said, err := made.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token = strings.TrimSpace(string(said))
 	for i := range replicas {
 		c := exec.CommandContext(t.Context(), program, "http")
 		said := &log{}
 		c.Env = []string{
-			"HOME=" + t.TempDir(), "OUTDIAL_DATABASE=sqlite:" + filepath.Join(dir, "outdial.db"), "OUTDIAL_ADDR=" + addressOf(i, port),
+			"HOME=" + t.TempDir(), "OUTDIAL_DATABASE=sqlite:" + filepath.Join(dir, "outdial.db"), "OUTDIAL_ADDR=" + addressOf(i, port), tokens,
+			"OUTDIAL_PUBLIC_URL=" + public,
 		}
 		c.Stderr = said
 		all = append(all, replica{c, start(t, c)})
@@ -84,14 +93,14 @@ func startReplicas(t *testing.T, port string) (all []replica) {
 			return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 		})
 	}
-	return all
+	return all, token
 }
 
 // mcp is a client of the fleet's.
 type mcp struct {
-	t         *testing.T
-	c         *http.Client
-	url, host string
+	t          *testing.T
+	c          *http.Client
+	url, token string
 }
 
 // send posts one message, in a session or, without one, as 2026-07-28 has it.
@@ -106,7 +115,9 @@ func (m mcp) send(session, method, params string) *http.Response {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	r.Host = m.host
+	if m.token != "" {
+		r.Header.Set("Authorization", "Bearer "+m.token)
+	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
 	switch {
@@ -183,9 +194,9 @@ func (m mcp) tool(session, name, arguments string) map[string]any {
 func TestReplicas(t *testing.T) {
 	haproxy(t)
 	port := freePort(t)
-	all := startReplicas(t, port)
 	url, client := startProxy(t, port)
-	m := mcp{t, client, url, "localhost:" + port}
+	all, token := startReplicas(t, port, url)
+	m := mcp{t, client, url, token}
 	within(t, "the proxy answers", func() bool { status, _ := m.status("", "tools/list", `{"_meta":{`+modern+`}}`); return status == 200 })
 
 	var sessions []string
@@ -204,6 +215,13 @@ func TestReplicas(t *testing.T) {
 			})
 		}
 		asking.Wait()
+	})
+	t.Run("nobody comes in without a token", func(t *testing.T) {
+		for session, token := range map[string]string{"": "", sessions[0]: "", sessions[1]: "x" + token} {
+			if status, text := (mcp{t, client, url, token}).status(session, "tools/list", `{"_meta":{`+modern+`}}`); status != http.StatusUnauthorized {
+				t.Errorf("%d: %s", status, text)
+			}
+		}
 	})
 	var id string
 	t.Run("progress comes while the call goes on", func(t *testing.T) { id = live(t, m) })
