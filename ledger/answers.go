@@ -129,7 +129,7 @@ func rejected(why *phone.Failure) *answer {
 // call's.
 func (l *Ledger) Resolve(ctx context.Context, id string, dialed bool, ref phone.Ref, why *phone.Failure) (Held, error) {
 	return l.settle(ctx, id, func(tx *transaction, h Held) (*answer, error) {
-		alive, err := column[string](ctx, tx, living+` AND id = ?`, append(l.living(time.Now()), h.owner)...)
+		alive, err := column[string](ctx, tx, living+` AND id = ?`, append(l.living(tx.now(time.Now())), h.owner)...)
 		interrupted := h.Dial == Sending && len(alive) == 0
 		switch {
 		case err != nil:

@@ -205,7 +205,7 @@ func TestResolve(t *testing.T) {
 // A dial whose process has died without a word can be resolved before another one notices.
 func TestResolveAnInterruptedDial(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
-	dead, err := Open(t.Context(), "sqlite:"+path, Options{Lease: time.Millisecond})
+	dead, err := Open(t.Context(), address(t, path), Options{Lease: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestClaimOfUncertainDials(t *testing.T) {
 	if _, err := l.Resolve(t.Context(), h.ID, true, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := l.Claim(t.Context(), Accounts{Search: []string{"acc"}}, idle, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := l.Claim(t.Context(), Accounts{Search: []string{"acc"}}, idle, in(t, l, time.Hour)); err != nil || len(held) != 0 {
 		t.Errorf("a resolved call is claimed: %+v, %v", held, err)
 	}
 }
@@ -244,9 +244,7 @@ func TestAClockThatWasSetBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	dead, l := open(t, path), open(t, path)
 	h := reserve(t, dead, wish(t, "+8613800138000", "", "p"))
-	if err := dead.Renew(t.Context(), now().Add(8*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	change(t, dead, `UPDATE processes SET expires_at = expires_at + ?`, (8 * time.Hour).Microseconds())
 	if held, err := l.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now()); err != nil || len(held) != 1 || held[0].ID != h.ID {
 		t.Errorf("%+v, %v", held, err)
 	}
@@ -258,9 +256,7 @@ func TestOneCallThatCannotBeRead(t *testing.T) {
 	dead, l := open(t, path), open(t, path)
 	broken := reserve(t, dead, wish(t, "+8613800138000", "", "p"))
 	h := reserve(t, dead, wish(t, "+8613800138001", "", "p"))
-	if _, err := dead.write.pool.Exec(`INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, 1, 0, 'from the future', '{}')`, broken.ID); err != nil {
-		t.Fatal(err)
-	}
+	change(t, dead, `INSERT INTO events (call_id, seq, at, kind, body) VALUES (?, 1, 0, 'from the future', '{}')`, broken.ID)
 	if err := dead.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}

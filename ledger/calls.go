@@ -148,7 +148,7 @@ func noCall(id string) error {
 
 // Call gives a call with its conversation. Errors: not_found, also for another principal's.
 func (l *Ledger) Call(ctx context.Context, principal, id string) (Held, error) {
-	tx, err := l.read.begin(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := l.read.look(ctx)
 	if err != nil {
 		return Held{}, failed("call", err)
 	}

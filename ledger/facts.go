@@ -19,7 +19,7 @@ const (
 
 // Facts gives what a rule may judge a call by that nobody has placed, as it stands: for questions.
 func (l *Ledger) Facts(ctx context.Context, c *phone.Call) (phone.Facts, error) {
-	tx, err := l.read.begin(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := l.read.look(ctx)
 	if err != nil {
 		return phone.Facts{}, failed("facts", err)
 	}
@@ -64,13 +64,11 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 	if err != nil {
 		return f, err
 	}
-	var known int
 	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE principal = ? AND number = ? AND simulated = ? AND dial <> 'rejected')`,
-		c.Principal, number, simulated).Scan(&known)
+		c.Principal, number, simulated).Scan(&f.Known)
 	if err != nil {
 		return f, err
 	}
-	f.Known = known == 1
 	if f.Off, err = whyOff(ctx, q); err != nil {
 		return f, err
 	}
@@ -122,7 +120,7 @@ func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error
 	if currency == "" {
 		return nil, nil
 	}
-	rows, err := q.QueryContext(ctx, `SELECT MAX(created_at), SUM(charge) FROM calls
+	rows, err := q.QueryContext(ctx, `SELECT MAX(created_at), CAST(SUM(charge) AS BIGINT) FROM calls
 		WHERE simulated = ? AND currency = ? AND created_at > ? GROUP BY created_at / 3600000000 ORDER BY 1 DESC`,
 		flag(c.Simulated), currency, micros(c.CreatedAt.Add(-aMonth)))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,12 +21,13 @@ import (
 // Ledger is one open ledger, and this process's place in it.
 type Ledger struct {
 	read, write *database
+	engine      engine
 	jobs        chan job
 	closing     chan struct{}
 	stopped     sync.WaitGroup
 	once        sync.Once // closes
 	process     string
-	lease, look time.Duration
+	lease       time.Duration
 	secret      []byte
 	tells       bool
 	news        news
@@ -34,20 +36,54 @@ type Ledger struct {
 // Options of a ledger. The zero value works.
 type Options struct {
 	Lease time.Duration // how long a process that says nothing keeps its calls: 30 s
-	Look  time.Duration // between two looks for what other processes have recorded: 50 ms
+	Look  time.Duration // between two looks for what other processes have recorded: 50 ms; on Postgres between two times it is told
 	Tells bool          // it is to be told when a call has ended: see Endings
+	Deaf  bool          // for tests: no notification of Postgres's is heard
 }
 
-// Open opens the ledger at a URL, "sqlite:" and a path, and brings it up to date. Many processes may open the same one,
-// also for the first time at once.
+// Open opens the ledger at a URL, "sqlite:" and a path or one of Postgres's, and brings it up to date. Many processes may
+// open the same one, also for the first time at once.
 //
-// Errors: invalid (no such kind of ledger), unavailable (the file cannot be had), internal; refused with reason
-// ledger_newer if a newer outdial has written to it.
+// Errors: invalid (no such kind of ledger, or a URL that cannot be read), unavailable (the file cannot be had, or the
+// server not be reached), unauthorized (the server lets outdial not in), internal; refused with reason ledger_newer if a
+// newer outdial has written to it, network_disk if the file lies where SQLite does not hold, not_durable, clock_wrong,
+// server_old or server_pooled if the server does not keep what a ledger promises. No error holds a password.
 func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
+	o.Lease, o.Look = cmp.Or(o.Lease, 30*time.Second), cmp.Or(o.Look, 50*time.Millisecond)
+	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, tells: o.Tells}
+	if IsServer(url) {
+		p, err := openPostgres(ctx, url, l.process, o)
+		if err != nil {
+			return nil, failed("open", err)
+		}
+		l.engine, l.read, l.write = p, p.read, p.write
+	} else {
+		f, err := openFile(ctx, url, o)
+		if err != nil {
+			return nil, err
+		}
+		l.engine, l.read, l.write = f, f.read, f.write
+	}
+	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
+		return nil, failed("open", errors.Join(err, l.write.Close(), l.read.Close()))
+	}
+	l.stopped.Go(l.commitGroups)
+	if err := l.Renew(ctx, time.Now()); err != nil { // before anything is reserved: what a process without a lease follows is up for claim
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// IsServer says whether a URL names a server, which several machines may share, and not a file.
+func IsServer(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
 		kind, _, _ := strings.Cut(url, ":")
-		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not a kind of ledger that this version knows; use sqlite: and a path.", kind)
+		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not a kind of ledger that this version knows; use sqlite: and a path, or postgres://.", kind)
 	}
 	if path == "" || strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
@@ -59,17 +95,7 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	l := &Ledger{
-		read: &database{pool: read}, write: &database{pool: write}, jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: cmp.Or(o.Lease, 30*time.Second), look: cmp.Or(o.Look, 50*time.Millisecond), tells: o.Tells,
-	}
-	if err := l.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'secret'`).Scan((*hexBytes)(&l.secret)); err != nil {
-		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))
-	}
-	l.stopped.Go(l.commitGroups)
-	if err := l.Renew(ctx, time.Now()); err != nil { // before anything is reserved: what a process without a lease follows is up for claim
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return &sqliteFile{read: &database{pool: read, read: &sql.TxOptions{ReadOnly: true}}, write: &database{pool: write}, every: o.Look}, nil
 }
 
 // Close gives up this process's calls and ends the writer. A second Close does nothing.
@@ -117,6 +143,8 @@ func (h *hexBytes) Scan(v any) error {
 	return err
 }
 
+const busyMessage = "The ledger is busy. Nothing was done; try again in a moment."
+
 // failed wraps what the database said. What this package says itself passes through.
 func failed(op string, err error) error {
 	var e *phone.Error
@@ -124,8 +152,8 @@ func failed(op string, err error) error {
 		return err
 	}
 	e = &phone.Error{Code: phone.Internal, Op: "ledger: " + op, Message: "The ledger cannot be used; outdial's log says why.", Err: err}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || busy(err) {
-		e.Code, e.Message = phone.Unavailable, "The ledger is busy. Nothing was done; try again in a moment."
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || busy(err) || cutOff(err) {
+		e.Code, e.Message = phone.Unavailable, busyMessage
 	}
 	return e
 }

@@ -19,7 +19,7 @@ import (
 // TestMain lets the test binary stand for a further process that opens a ledger for the first time.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("OUTDIAL_TEST_OPEN"); path != "" {
-		l, err := Open(context.Background(), "sqlite:"+path, Options{})
+		l, err := Open(context.Background(), path, Options{})
 		if err == nil {
 			err = errors.Join(l.Ready(context.Background()), l.Close())
 		}
@@ -29,12 +29,20 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		server.Stop()
+		os.Exit(code)
+	}))
 }
 
 func open(t *testing.T, path string) *Ledger {
 	t.Helper()
-	l, err := Open(t.Context(), "sqlite:"+path, Options{})
+	return openWith(t, address(t, path), Options{})
+}
+
+func openWith(t *testing.T, url string, o Options) *Ledger {
+	t.Helper()
+	l, err := Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +156,15 @@ func TestACallSurvivesARestart(t *testing.T) {
 	want := h.Clone()
 	want.Turns = nil
 	same(t, want, calls[0])
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file's mode: %v, %v", info.Mode(), err)
+	if onPostgres() {
+		return
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode: %v", info.Mode())
 	}
 }
 
@@ -159,7 +174,7 @@ func TestAnInterruptedDialIsAnybodys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	a, b := open(t, path), open(t, path)
 	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
-	if taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"another"}}, idle, now().Add(time.Minute)); err != nil || len(taken) != 1 || taken[0].ID != h.ID {
+	if taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"another"}}, idle, in(t, b, time.Minute)); err != nil || len(taken) != 1 || taken[0].ID != h.ID {
 		t.Errorf("%+v, %v", taken, err)
 	}
 }
@@ -184,9 +199,7 @@ func TestADroppedCallIsClaimedByItsOwnProcess(t *testing.T) {
 func TestANumberThatIsNoLongerValidIsStillRead(t *testing.T) {
 	l := fresh(t)
 	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
-	if _, err := l.write.pool.Exec(`UPDATE calls SET number = '+8699900138000'`); err != nil {
-		t.Fatal(err)
-	}
+	change(t, l, `UPDATE calls SET number = '+8699900138000'`)
 	if got, err := l.Call(t.Context(), "local", h.ID); err != nil || got.Order.To.E164() != "+8699900138000" {
 		t.Errorf("%v, %v", got.Call, err)
 	}
@@ -203,13 +216,13 @@ func TestOnlyTheFollowerAppends(t *testing.T) {
 	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now()); err != nil || len(held) != 0 {
 		t.Fatalf("a call whose process lives was claimed: %d, %v", len(held), err)
 	}
-	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, func(string) bool { return true }, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, func(string) bool { return true }, in(t, b, time.Hour)); err != nil || len(held) != 0 {
 		t.Fatalf("a call that is worked on here was claimed: %d, %v", len(held), err)
 	}
-	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"another account"}}, idle, now().Add(time.Hour)); err != nil || len(held) != 0 {
+	if held, err := b.Claim(t.Context(), Accounts{Ask: []string{"another account"}}, idle, in(t, b, time.Hour)); err != nil || len(held) != 0 {
 		t.Fatalf("another account's call was claimed: %d, %v", len(held), err)
 	}
-	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"x", "acc"}}, idle, now().Add(31*time.Second))
+	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"x", "acc"}}, idle, in(t, b, 31*time.Second))
 	if err != nil || len(taken) != 1 || taken[0].ID != h.ID || taken[0].Epoch != h.Epoch+1 {
 		t.Fatalf("claimed %+v, %v", taken, err)
 	}
@@ -235,14 +248,14 @@ func TestAnInterruptedDialCanBeTakenUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	a, b := open(t, path), open(t, path)
 	h := reserve(t, a, wish(t, "+8613800138000", "", "p"))
-	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now().Add(time.Minute))
+	taken, err := b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, in(t, b, time.Minute))
 	if err != nil || len(taken) != 1 || taken[0].Dial != Sending {
 		t.Fatalf("%+v, %v", taken, err)
 	}
 	if _, err := b.Unknown(t.Context(), h.ID, &phone.Failure{Code: phone.Uncertain}); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err = b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, now().Add(time.Hour)); err != nil || len(taken) != 0 {
+	if taken, err = b.Claim(t.Context(), Accounts{Ask: []string{"acc"}}, idle, in(t, b, time.Hour)); err != nil || len(taken) != 0 {
 		t.Errorf("a call of which nobody knows is claimed again: %+v, %v", taken, err)
 	}
 	got, err := a.Placed(t.Context(), h.ID, "r")
@@ -356,10 +369,12 @@ func TestNewsOfAnotherProcess(t *testing.T) {
 func TestANewerLedgerIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	l := open(t, path)
-	if _, err := l.write.pool.Exec(`PRAGMA user_version = 99`); err != nil {
+	if onPostgres() {
+		change(t, l, `INSERT INTO schema_version (version) VALUES (99)`)
+	} else if _, err := l.write.pool.Exec(`PRAGMA user_version = 99`); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), "sqlite:"+path, Options{})
+	_, err := Open(t.Context(), address(t, path), Options{})
 	if e := phone.AsError(err); err == nil || e.Reason != "ledger_newer" {
 		t.Errorf("%v", err)
 	}
@@ -371,6 +386,7 @@ func TestANewerLedgerIsRefused(t *testing.T) {
 }
 
 func TestDurableSettings(t *testing.T) {
+	sqliteAlone(t)
 	l := fresh(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "fullfsync": "1"} {
 		var got string
@@ -391,12 +407,12 @@ func TestFirstOpenAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range rounds {
-		path := filepath.Join(t.TempDir(), "state", "outdial.db")
+		url := address(t, filepath.Join(t.TempDir(), "state", "outdial.db"))
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
 				c := exec.CommandContext(t.Context(), self)
-				c.Env = append(os.Environ(), "OUTDIAL_TEST_OPEN="+path)
+				c.Env = append(os.Environ(), "OUTDIAL_TEST_OPEN="+url)
 				if out, err := c.CombinedOutput(); err != nil {
 					t.Errorf("%v: %s", err, out)
 				}

@@ -7,6 +7,7 @@ import (
 
 // A ledger of the first schema keeps what its calls stand for: the same request again is no second dial.
 func TestALedgerOfTheFirstSchema(t *testing.T) {
+	sqliteAlone(t)
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	l := open(t, path)
 	plain := reserve(t, l, wish(t, "+8613800138000", "", "p"))

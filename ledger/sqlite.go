@@ -94,10 +94,7 @@ func prepare(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if have > len(steps) {
-		return &phone.Error{
-			Code: phone.Refused, Reason: "ledger_newer",
-			Message: "A newer outdial has written to this ledger: this version does not dial with it. Update outdial.",
-		}
+		return newer()
 	}
 	if have == len(steps) {
 		return nil
@@ -121,9 +118,53 @@ func prepare(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
+func newer() error {
+	return &phone.Error{
+		Code: phone.Refused, Reason: "ledger_newer",
+		Message: "A newer outdial has written to this ledger: this version does not dial with it. Update outdial.",
+	}
+}
+
 // busy says whether another process held the file for longer than the busy timeout.
 func busy(err error) bool {
 	const sqliteBusy, sqliteLocked = 5, 6
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == sqliteBusy || e.Code()&0xff == sqliteLocked)
+}
+
+// sqliteFile is the first dialect: a file that the processes of one machine share. Its one writer is SQLite's own.
+type sqliteFile struct {
+	read, write *database
+	every       time.Duration
+}
+
+func (*sqliteFile) enter(*transaction) error { return nil }
+
+func (*sqliteFile) seal(*transaction) error { return nil }
+
+func (*sqliteFile) settle(unclear error, _ <-chan struct{}) error { return unclear }
+
+func (*sqliteFile) now(_ context.Context, here time.Time) (time.Time, error) { return here, nil }
+
+// tail asks SQLite whether another connection has committed, which costs it some microseconds.
+func (f *sqliteFile) tail(ctx context.Context, tell func()) {
+	conn, err := f.read.pool.Conn(ctx)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		var version int64
+		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err == nil && version != last {
+			tell() // at the first look too: a commit may have come before it
+			last = version
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

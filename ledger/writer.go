@@ -61,18 +61,27 @@ func (l *Ledger) gather(first job) []job {
 func (l *Ledger) commit(group []job) {
 	answers := make([]error, len(group))
 	err := func() error {
-		tx, err := l.write.begin(context.Background(), nil)
+		tx, err := l.write.write()
 		if err != nil {
 			return err
 		}
 		defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+		if err := l.engine.enter(tx); err != nil {
+			return err
+		}
 		for i, j := range group {
 			if answers[i], err = within(tx, j); err != nil {
 				return err
 			}
 		}
+		if err := l.engine.seal(tx); err != nil {
+			return err
+		}
 		return tx.Commit()
 	}()
+	if unclear := (*unclearError)(nil); errors.As(err, &unclear) {
+		err = l.engine.settle(unclear, l.closing)
+	}
 	if err == nil {
 		l.news.tell()
 	}
