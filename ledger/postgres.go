@@ -48,6 +48,7 @@ type postgres struct {
 	last    int64 // commit of this process, which the writer alone reads and writes
 	look    time.Duration
 	deaf    bool
+	patient time.Duration // how long it is asked what became of a commit
 }
 
 // serverConfig reads a URL. Nothing of it is in an error: it holds a password.
@@ -96,7 +97,7 @@ func openPostgres(ctx context.Context, url, process string, o Options) (p *postg
 	reading.RuntimeParams["default_transaction_read_only"] = "on"
 	after := stdlib.OptionAfterConnect(anyText)
 	p = &postgres{
-		config: reading, process: process, look: o.Look, deaf: o.Deaf,
+		config: reading, process: process, look: o.Look, deaf: o.Deaf, patient: settleWithin,
 		write: &database{pool: stdlib.OpenDB(*config, after), numbered: true, within: groupWithin},
 		read: &database{
 			pool: stdlib.OpenDB(*reading, after), numbered: true, within: statementWithin,
@@ -238,7 +239,7 @@ func (p *postgres) seal(tx *transaction) error {
 // settle asks in a write of its own: with the lock in hand, whoever carried out the lost one has ended, and when this one
 // is on disk so is the other.
 func (p *postgres) settle(unclear error, closing <-chan struct{}) error {
-	until := time.Now().Add(settleWithin)
+	until := time.Now().Add(p.patient)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		there, err := p.committed()
 		switch {

@@ -22,13 +22,13 @@ func (e *unclearError) Error() string { return "the commit's answer did not come
 func (e *unclearError) Unwrap() error { return e.err }
 
 // refusedCommit says whether an error shows that a commit did not come to pass. A session that the server ends may have
-// committed before.
+// committed before, and pgx calls it safe to retry where a connection ended after the commit was sent.
 func refusedCommit(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		return e.SeverityUnlocalized == "ERROR"
 	}
-	return errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err)
+	return errors.Is(err, pgx.ErrTxCommitRollback)
 }
 
 // cutOff says whether Postgres could not be reached, or has given up what it was asked for the time being.
