@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/outdial/outdial/phone"
 )
 
@@ -95,12 +94,11 @@ func openPostgres(ctx context.Context, url, process string, o Options) (p *postg
 	}
 	reading := config.Copy()
 	reading.RuntimeParams["default_transaction_read_only"] = "on"
-	after := stdlib.OptionAfterConnect(anyText)
 	p = &postgres{
 		config: reading, process: process, look: o.Look, deaf: o.Deaf, patient: settleWithin,
-		write: &database{pool: stdlib.OpenDB(*config, after), numbered: true, within: groupWithin},
+		write: &database{pool: pool(config), numbered: true, within: groupWithin},
 		read: &database{
-			pool: stdlib.OpenDB(*reading, after), numbered: true, within: statementWithin,
+			pool: pool(reading), numbered: true, within: statementWithin,
 			read: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		},
 	}

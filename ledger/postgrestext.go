@@ -2,23 +2,19 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// anyText lets a connection keep any text, as SQLite does. Postgres keeps neither U+0000 nor what is no UTF-8: such a text
-// is kept quoted, and read as it was.
-func anyText(_ context.Context, c *pgx.Conn) error {
-	c.TypeMap().RegisterType(&pgtype.Type{Name: "text", OID: pgtype.TextOID, Codec: textCodec{}})
-	return nil
-}
-
-// quotedText stands before a text that is kept quoted.
+// quotedText stands before a text that is kept quoted. Postgres keeps neither U+0000 nor what is no UTF-8, SQLite keeps any
+// text: what a caller, a provider or a person called it must fail no write, and come back as it was.
 const quotedText = "\x01"
 
 func keepable(s string) string {
@@ -36,41 +32,65 @@ func kept(s string) (string, error) {
 	return strconv.Unquote(quoted)
 }
 
-// textCodec is pgx's for text, with keepable and kept around it.
-type textCodec struct{ pgtype.TextCodec }
+// pool opens connections to a server that keep any text.
+func pool(c *pgx.ConnConfig) *sql.DB { return sql.OpenDB(textConnector{stdlib.GetConnector(*c)}) }
 
-func (c textCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(string); ok {
-		return textPlan{}
+// textConnector makes connections that turn every text on its way: no query has to think of it.
+type textConnector struct{ driver.Connector }
+
+func (c textConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c.TextCodec.PlanEncode(m, oid, format, value)
+	own, ok := conn.(*stdlib.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a connection of another kind: %T", conn)
+	}
+	return textConn{own}, nil
 }
 
-func (c textCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
-	if _, ok := target.(*string); ok {
-		return textPlan{}
-	}
-	return c.TextCodec.PlanScan(m, oid, format, target)
+type textConn struct{ *stdlib.Conn }
+
+func (c textConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.Conn.ExecContext(ctx, query, keepables(args))
 }
 
-func (c textCodec) DecodeDatabaseSQLValue(_ *pgtype.Map, _ uint32, _ int16, src []byte) (driver.Value, error) {
-	if src == nil {
-		return nil, nil
+func (c textConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.Conn.QueryContext(ctx, query, keepables(args))
+	if err != nil {
+		return nil, err
 	}
-	return kept(string(src))
+	return textRows{rows}, nil
 }
 
-type textPlan struct{}
-
-func (textPlan) Encode(value any, buf []byte) ([]byte, error) {
-	s, _ := value.(string)
-	return append(buf, keepable(s)...), nil
+func keepables(args []driver.NamedValue) []driver.NamedValue {
+	all := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		if s, ok := a.Value.(string); ok {
+			a.Value = keepable(s)
+		}
+		all[i] = a
+	}
+	return all
 }
 
-func (textPlan) Scan(src []byte, target any) (err error) {
-	to, ok := target.(*string)
-	if ok {
-		*to, err = kept(string(src))
+type textRows struct{ driver.Rows }
+
+func (r textRows) Next(row []driver.Value) error {
+	if err := r.Rows.Next(row); err != nil {
+		return err
 	}
-	return err
+	for i, v := range row {
+		s, ok := v.(string)
+		if !ok {
+			continue
+		}
+		text, err := kept(s)
+		if err != nil {
+			return fmt.Errorf("a text that cannot be read: %w", err)
+		}
+		row[i] = text
+	}
+	return nil
 }

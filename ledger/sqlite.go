@@ -28,6 +28,9 @@ func openSQLite(ctx context.Context, path string) (write, read *sql.DB, err erro
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
 	}
+	if err := onLocalDisk(filepath.Dir(path)); err != nil {
+		return nil, nil, err
+	}
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
