@@ -74,11 +74,6 @@ func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// IsServer says whether a URL names a server, which several machines may share, and not a file.
-func IsServer(url string) bool {
-	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
-}
-
 func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {

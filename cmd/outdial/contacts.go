@@ -38,7 +38,7 @@ func (p *program) onLedgerAnyhow(do func(ctx context.Context, l *ledger.Ledger, 
 		broken := p.settings.load()
 		values, rerr := p.settings.resolve()
 		if broken = errors.Join(broken, rerr); broken != nil {
-			fmt.Fprintf(p.errs, "outdial: %s\n  This is done all the same, on the ledger %s.\n", plain(phone.AsError(broken).Message), valueOf(values, "", "database"))
+			fmt.Fprintf(p.errs, "outdial: %s\n  This is done all the same, on the ledger %s.\n", plain(phone.AsError(broken).Message), ledger.Shown(valueOf(values, "", database)))
 		}
 		l, err := p.openLedger(c.Context(), values)
 		if err != nil {

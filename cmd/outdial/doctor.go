@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/server"
@@ -98,6 +99,8 @@ func settingLines(values []value) []settingLine {
 			line.Value, line.From = "-", "not set"
 		case v.Secret:
 			line.Value = "present"
+		case v.Name == database:
+			line.Value = ledger.Shown(v.Value)
 		default:
 			if u, err := url.Parse(v.Value); err == nil && u.User != nil {
 				line.Value = u.Redacted() // an address is refused for the password in it, and still printed here

@@ -151,11 +151,11 @@ func (p *program) start(ctx context.Context, values []value, log zerolog.Logger)
 
 // openLedger opens the ledger that the settings name. Errors: those of ledger.Open.
 func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledger, error) {
-	database := valueOf(values, "", "database")
-	if database == "" {
+	url := valueOf(values, "", database)
+	if url == "" {
 		return nil, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
 	}
-	return ledger.Open(ctx, database, ledger.Options{Lease: p.lease, Tells: valueOf(values, "", "on_end") != ""})
+	return ledger.Open(ctx, url, ledger.Options{Lease: p.lease, Tells: valueOf(values, "", "on_end") != ""})
 }
 
 // boardOptions opens the providers that are configured and reads the policy. Errors: invalid.

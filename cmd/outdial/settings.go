@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/outdial/outdial/guard"
+	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
 	"github.com/pelletier/go-toml/v2"
@@ -41,7 +42,7 @@ func settingsFrom(specs []providers.Spec, env []string) *settings {
 // general are the settings that belong to no provider, the guard's last.
 func general() []providers.Setting {
 	all := []providers.Setting{
-		{Name: "database", Env: "OUTDIAL_DATABASE", Help: "where calls are kept: sqlite: and a path"},
+		{Name: database, Env: "OUTDIAL_DATABASE", Help: "where calls are kept: sqlite: and a path, or for several machines postgres://user:password@host/database"},
 		{Name: "provider", Env: "OUTDIAL_PROVIDER", Help: "the provider where none is named; by default the configured one that covers the number"},
 		{Name: "region", Env: "OUTDIAL_REGION", Help: "whose national numbers are meant, such as CN or US; by default only E.164 numbers are taken"},
 		{Name: "addr", Env: "OUTDIAL_ADDR", Default: "127.0.0.1:8757", Help: "where outdial http listens; beyond loopback only with authentication"},
@@ -61,6 +62,12 @@ func general() []providers.Setting {
 	}
 	return all
 }
+
+// database is the one setting that is no secret and can hold one.
+const database = "database"
+
+// fileToo says whether a setting is also read from the file that NAME_FILE names.
+func fileToo(set providers.Setting) bool { return set.Secret || set.Name == database }
 
 // value is one setting as it stands.
 type value struct {
@@ -161,7 +168,7 @@ func (s *settings) known() error {
 // strangers are the variables that look like settings of ours and are none.
 func (s *settings) strangers() []string {
 	known := map[string]bool{}
-	s.each(func(_ string, set providers.Setting) { known[set.Env], known[set.Env+"_FILE"] = true, set.Secret })
+	s.each(func(_ string, set providers.Setting) { known[set.Env], known[set.Env+"_FILE"] = true, fileToo(set) })
 	var all []string
 	for k := range s.env {
 		if strings.HasPrefix(k, "OUTDIAL_") && !known[k] {
@@ -191,14 +198,21 @@ func (s *settings) find(owner string, set providers.Setting) (value, error) {
 	flag := flagName(owner, set.Name)
 	if f := s.root.PersistentFlags().Lookup(flag); f != nil && f.Changed {
 		v.Value, v.From = strings.TrimSpace(f.Value.String()), "--"+flag
+		if owner == "" && set.Name == database && ledger.Shown(v.Value) != v.Value {
+			v.Value = ""
+			return v, phone.Errorf(phone.Invalid, "--database: every user of this machine can read an argument, and this URL may hold a password. "+
+				"Set it in OUTDIAL_DATABASE, in a file that OUTDIAL_DATABASE_FILE names or in outdial.toml, or leave the password to a .pgpass file.")
+		}
 		return v, nil
 	}
-	if e := s.env[set.Env]; e != "" {
+	fromFile := s.env[set.Env+"_FILE"]
+	// The image sets OUTDIAL_DATABASE, so whoever names a file for it means the file.
+	if e := s.env[set.Env]; e != "" && (set.Name != database || fromFile == "") {
 		v.Value, v.From = strings.TrimSpace(e), set.Env
 		return v, nil
 	}
-	if path := s.env[set.Env+"_FILE"]; set.Secret && path != "" {
-		raw, err := os.ReadFile(path)
+	if fileToo(set) && fromFile != "" {
+		raw, err := os.ReadFile(fromFile)
 		if err != nil {
 			return v, phone.Errorf(phone.Invalid, "%s_FILE: %v", set.Env, err)
 		}
@@ -220,7 +234,7 @@ func (s *settings) find(owner string, set providers.Setting) (value, error) {
 		}
 	}
 	v.Value = set.Default
-	if owner == "" && set.Name == "database" {
+	if owner == "" && set.Name == database {
 		v.Value = s.defaultDatabase()
 	}
 	if v.Value != "" {

@@ -35,7 +35,7 @@ func house() map[string]place {
 			may: []string{"phone"}, why: "it takes a token to a caller, whoever asks and whatever for",
 		},
 		"ledger": {
-			may: []string{"phone"}, why: "it records facts; the rules that judge them are handed to it as a function",
+			may: []string{"phone"}, tests: []string{"internal/pgtest"}, why: "it records facts; the rules that judge them are handed to it as a function",
 		},
 		"notify": {
 			may: []string{"phone"}, why: "it tells somebody something, and does not know what",
@@ -85,6 +85,9 @@ func house() map[string]place {
 		},
 		"internal/fleet": {
 			why: "it runs the program from outside, with what stands before it",
+		},
+		"internal/pgtest": {
+			why: "it gives tests a Postgres, and knows nothing of what they put there",
 		},
 		"internal/archtest": {
 			why: "it reads the files and imports none of them",
