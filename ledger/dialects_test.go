@@ -34,6 +34,7 @@ func postgresAlone(t *testing.T) {
 // TestSuiteOnPostgres runs every test of this package again, with each file in it a database of a real Postgres.
 func TestSuiteOnPostgres(t *testing.T) {
 	postgresAlone(t)
+	t.Parallel()
 	server.Database(t) // says what is missing where there is none
 	self, err := os.Executable()
 	if err != nil {

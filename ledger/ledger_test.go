@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	flags "flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"github.com/outdial/outdial/phone"
 	"go.uber.org/goleak"
 )
+
+var opens = flags.Int("opens", 5, "how often TestFirstOpenAtOnce has eight processes open a ledger that does not exist yet")
 
 // TestMain lets the test binary stand for a further process that opens a ledger for the first time.
 func TestMain(m *testing.M) {
@@ -398,7 +401,7 @@ func TestDurableSettings(t *testing.T) {
 
 // Eight processes open a ledger that does not exist yet, at once.
 func TestFirstOpenAtOnce(t *testing.T) {
-	rounds := 5
+	rounds := *opens
 	if testing.Short() {
 		rounds = 1
 	}

@@ -113,6 +113,7 @@ func TestPostgresLeaseByTheServersClock(t *testing.T) {
 // A replica that is stopped within a transaction, as SIGSTOP does or a cut network, holds up the others for some seconds,
 // and writes nothing when it goes on.
 func TestPostgresAStoppedReplica(t *testing.T) {
+	t.Parallel()
 	all := replicas(t)
 	var tx *transaction
 	var err error
@@ -246,12 +247,14 @@ func TestPostgresRestartedUnderLoad(t *testing.T) {
 // What becomes visible when: normally at once, by a notification, and soon where every one gets lost.
 func TestNotifyLoss(t *testing.T) {
 	postgresAlone(t)
+	t.Parallel()
 	for name, c := range map[string]struct {
 		deaf   bool
 		rounds int
 		within time.Duration
-	}{"normal": {false, 60, 250 * time.Millisecond}, "every notification lost": {true, 12, 1500 * time.Millisecond}} {
+	}{"normal": {false, 100, 250 * time.Millisecond}, "every notification lost": {true, 10, 1500 * time.Millisecond}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			url := server.Database(t)
 			a, b := openWith(t, url, Options{}), openWith(t, url, Options{Deaf: c.deaf})
 			ctx, cancel := context.WithCancel(t.Context())
@@ -292,6 +295,41 @@ func TestNotifyLoss(t *testing.T) {
 				t.Error("it hears notifications")
 			}
 		})
+	}
+}
+
+// A process whose listening connection is killed listens again.
+func TestPostgresListensAgain(t *testing.T) {
+	postgresAlone(t)
+	url := server.Database(t)
+	a, b := openWith(t, url, Options{}), openWith(t, url, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var tail sync.WaitGroup
+	tail.Go(func() { b.Tail(ctx) })
+	defer func() { cancel(); tail.Wait() }()
+	told := func() time.Duration {
+		news := b.News()
+		change(t, a, `DELETE FROM refusals`)
+		began := time.Now()
+		<-news
+		return time.Since(began)
+	}
+	listening := func() bool {
+		for range 30 {
+			if told() < pollEvery/5 && told() < pollEvery/5 && told() < pollEvery/5 { // three polls in a row come not so soon
+				return true
+			}
+		}
+		return false
+	}
+	if !listening() {
+		t.Fatal("it does not listen")
+	}
+	if n := server.SQL(t, url, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`); n == "0" {
+		t.Fatal("nobody listens")
+	}
+	if !listening() {
+		t.Error("it listens no more")
 	}
 }
 

@@ -225,7 +225,7 @@ func standards() []standard {
 			why:    "it does no I/O, so that it is the same in every process and in a test",
 		},
 		{
-			banned: []string{"testing"}, from: []string{anything}, except: []string{"providers/providertest", "internal/conformance"},
+			banned: []string{"testing"}, from: []string{anything}, except: []string{"providers/providertest", "internal/conformance", "internal/pgtest"},
 			why: "the testing package registers flags in whatever program links it",
 		},
 		{
