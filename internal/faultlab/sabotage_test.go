@@ -100,6 +100,30 @@ func sabotages() []sabotage {
 			[]string{"./ledger", "./switchboard"},
 		},
 		{
+			"replicas write to Postgres all at once", "ledger/postgres.go",
+			[][2]string{{"SELECT pg_advisory_xact_lock(?)::text, ", "SELECT ?::bigint::text, "}},
+			"PostgresBudget|PostgresSameIntent",
+			[]string{"./ledger"},
+		},
+		{
+			"each replica tells leases by its own clock", "ledger/database.go",
+			[][2]string{{"if t.clock.IsZero() {", "if t.clock.IsZero() || here.Unix() > 0 {"}},
+			"PostgresLease",
+			[]string{"./ledger"},
+		},
+		{
+			"a commit without an answer is taken for none", "ledger/database.go",
+			[][2]string{{"if err != nil && t.numbered && !refusedCommit(err) {", "if err != nil && t.numbered && refusedCommit(err) {"}},
+			"WithoutAnAnswer",
+			[]string{"./ledger"},
+		},
+		{
+			"Postgres may forget what it has answered", "ledger/postgres.go",
+			[][2]string{{`if synchronousCommit == "on" || synchronousCommit == "remote_apply" {`, `if synchronousCommit != "" {`}},
+			"PostgresRefused|NoLongerDurable",
+			[]string{"./ledger"},
+		},
+		{
 			"the task comes before the disclosure", "providers/brief.go",
 			[][2]string{{`return Preamble(o) + "\n\n" + text`, `return text + "\n\n" + Preamble(o)`}},
 			"Disclosure",
