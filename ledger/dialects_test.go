@@ -11,7 +11,7 @@ import (
 	"github.com/outdial/outdial/internal/pgtest"
 )
 
-var server pgtest.Server
+var server = pgtest.Server{Sync: os.Getenv("OUTDIAL_TEST_SYNC") == "on"}
 
 // onPostgres says whether this run of the suite is the one on Postgres.
 func onPostgres() bool { return os.Getenv("OUTDIAL_TEST_DIALECT") == "postgres" }
@@ -40,7 +40,7 @@ func TestSuiteOnPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-test.v", "-test.timeout=5m"}
+	args := []string{"-test.v", "-test.timeout=5m", "-opens=2"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
@@ -55,7 +55,7 @@ func TestSuiteOnPostgres(t *testing.T) {
 }
 
 // address is the ledger that a path stands for: the file itself, or a database.
-func address(t *testing.T, path string) string {
+func address(t testing.TB, path string) string {
 	t.Helper()
 	if !onPostgres() {
 		return "sqlite:" + path

@@ -62,7 +62,7 @@ func fresh(t *testing.T) *Ledger { return open(t, filepath.Join(t.TempDir(), "ou
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // wish is a new intent to call a number.
-func wish(t *testing.T, number, key, params string) Intent {
+func wish(t testing.TB, number, key, params string) Intent {
 	t.Helper()
 	n, err := phone.ParseNumber(number, "")
 	if err != nil {
@@ -100,7 +100,7 @@ func same(t *testing.T, want, got *phone.Call) {
 }
 
 // append records what an observation brings, as a follower does.
-func observe(t *testing.T, l *Ledger, h *Held, o phone.Observation) error {
+func observe(t testing.TB, l *Ledger, h *Held, o phone.Observation) error {
 	t.Helper()
 	o.At = now()
 	after := h.Clone()

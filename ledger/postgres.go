@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -65,7 +66,7 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 		Control:         giveUpSilent,
 	}
 	c.DialFunc = dialer.DialContext
-	for name, value := range map[string]string{
+	maps.Copy(c.RuntimeParams, map[string]string{
 		"application_name":                    "outdial",
 		"timezone":                            "UTC",
 		"client_encoding":                     "UTF8",
@@ -77,9 +78,7 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 		"tcp_keepalives_interval":             "2",
 		"tcp_keepalives_count":                "3",
 		"tcp_user_timeout":                    ms(silentFor),
-	} {
-		c.RuntimeParams[name] = value
-	}
+	})
 	return c, nil
 }
 

@@ -116,7 +116,7 @@ func TestPostgresACommitWithoutAnAnswer(t *testing.T) {
 	postgresAlone(t)
 	through, address := cutting(t, server.Database(t))
 	l := openWith(t, address, Options{})
-	l.engine.(*postgres).patient = 300 * time.Millisecond //nolint:forcetypeassert // it is on Postgres
+	l.engine.(*postgres).patient = 300 * time.Millisecond
 	rows := func() int {
 		t.Helper()
 		calls, _, err := l.List(t.Context(), "local", Filter{Limit: 200})

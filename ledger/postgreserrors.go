@@ -24,8 +24,7 @@ func (e *unclearError) Unwrap() error { return e.err }
 // refusedCommit says whether an error shows that a commit did not come to pass. A session that the server ends may have
 // committed before, and pgx calls it safe to retry where a connection ended after the commit was sent.
 func refusedCommit(err error) bool {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.SeverityUnlocalized == "ERROR"
 	}
 	return errors.Is(err, pgx.ErrTxCommitRollback)

@@ -2,7 +2,7 @@
 // loopback port, with a fresh database for each test.
 //
 // Its one idea: nothing of it is a stand-in. It can be stopped, killed and started again as an operator's server can. Only
-// fsync is off, which no test here depends on; a commit is answered as it would be otherwise.
+// fsync is off unless it is asked for; a commit is answered as it would be otherwise.
 //
 // It uses no server that runs already, and leaves none behind.
 package pgtest

@@ -19,6 +19,8 @@ import (
 
 // Server is one Postgres for a test binary. The zero value is one that starts when it is first needed; Stop ends it.
 type Server struct {
+	Sync bool // it syncs what it commits, as an operator's does; slower
+
 	mu     sync.Mutex
 	bin    string // the folder of its programs
 	dir    string
@@ -76,7 +78,7 @@ func (s *Server) psql(url, statements string) (string, error) {
 	if url == "" {
 		url = s.url()
 	}
-	c := exec.Command(filepath.Join(s.bin, "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements)
+	c := exec.Command(filepath.Join(s.bin, "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements) //nolint:gosec // what a test says
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "PGCONNECT_TIMEOUT=5"}
 	out, err := c.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -128,7 +130,7 @@ func (s *Server) create() (err error) {
 	if versionOf(filepath.Join(s.bin, "initdb")) >= 15 { // so that its order of texts is not that of their bytes
 		args = append(args, "--locale-provider=icu", "--icu-locale=en-US")
 	}
-	init := exec.Command(filepath.Join(s.bin, "initdb"), args...)
+	init := exec.Command(filepath.Join(s.bin, "initdb"), args...) //nolint:gosec // what is installed here
 	init.Dir, init.SysProcAttr = s.dir, unprivileged()
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
@@ -150,9 +152,10 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	c := exec.Command(filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off",
+	defer log.Close()                                         //nolint:errcheck // the server has its own
+	c := exec.Command(filepath.Join(s.bin, "postgres"), "-D", //nolint:gosec // what is installed here
+		filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync="+onOff(s.Sync), "-c", "full_page_writes="+onOff(s.Sync),
 		"-c", "synchronous_commit=on", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "autovacuum_naptime=10s")
 	c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = s.dir, unprivileged(), log, log
 	if err := c.Start(); err != nil {
@@ -169,6 +172,13 @@ func (s *Server) start() error {
 			return fmt.Errorf("postgres does not answer: %w\n%s", err, bytes.TrimSpace(said))
 		}
 	}
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
 }
 
 // Restart has the server end at once, as a crash does, and starts it again.
