@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -78,7 +79,7 @@ func (s *Server) psql(url, statements string) (string, error) {
 	if url == "" {
 		url = s.url()
 	}
-	c := exec.Command(filepath.Join(s.bin, "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements) //nolint:gosec // what a test says
+	c := exec.CommandContext(context.Background(), filepath.Join(s.bin, "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements) //nolint:gosec // what a test says
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "PGCONNECT_TIMEOUT=5"}
 	out, err := c.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -130,7 +131,7 @@ func (s *Server) create() (err error) {
 	if versionOf(filepath.Join(s.bin, "initdb")) >= 15 { // so that its order of texts is not that of their bytes
 		args = append(args, "--locale-provider=icu", "--icu-locale=en-US")
 	}
-	init := exec.Command(filepath.Join(s.bin, "initdb"), args...) //nolint:gosec // what is installed here
+	init := exec.CommandContext(context.Background(), filepath.Join(s.bin, "initdb"), args...) //nolint:gosec // what is installed here
 	init.Dir, init.SysProcAttr = s.dir, unprivileged()
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
@@ -152,8 +153,8 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()                                         //nolint:errcheck // the server has its own
-	c := exec.Command(filepath.Join(s.bin, "postgres"), "-D", //nolint:gosec // what is installed here
+	defer log.Close()                                                                      //nolint:errcheck // the server has its own
+	c := exec.CommandContext(context.Background(), filepath.Join(s.bin, "postgres"), "-D", //nolint:gosec // what is installed here
 		filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync="+onOff(s.Sync), "-c", "full_page_writes="+onOff(s.Sync),
 		"-c", "synchronous_commit=on", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "autovacuum_naptime=10s")
