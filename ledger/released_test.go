@@ -39,6 +39,7 @@ func files(t *testing.T) map[int]string {
 }
 
 func TestEveryReleasedSchemaHasItsFile(t *testing.T) {
+	sqliteAlone(t)
 	today := raw(t, freshFile(t)).schema(t)
 	needed := newestReleased
 	if *released {
@@ -247,6 +248,7 @@ func told(h Held, keys map[string]string) string {
 
 // A ledger of each released schema, as its own version wrote it, tells today's code all that it told then.
 func TestReleasedLedgers(t *testing.T) {
+	sqliteAlone(t)
 	for n, file := range files(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			before, names := raw(t, file).calls(t), raw(t, file).names(t)

@@ -22,6 +22,7 @@ const later = `
 // A file that a newer version has written to is refused, and left as it is: nothing is migrated, nothing recorded that
 // could be dialed.
 func TestANewerFileIsLeftAlone(t *testing.T) {
+	sqliteAlone(t)
 	path := freshFile(t)
 	f := raw(t, path)
 	f.exec(t, later+fmt.Sprintf(`PRAGMA user_version = %d`, f.schema(t)+1))
@@ -69,6 +70,7 @@ func digest(t *testing.T, path string) [sha256.Size]byte {
 // A process that had the file open when a newer version migrated it goes on: it reserves, records, finds, and what it
 // records the newer one sees.
 func TestAFileIsMigratedUnderAProcess(t *testing.T) {
+	sqliteAlone(t)
 	path := filepath.Join(t.TempDir(), "outdial.db")
 	old, sibling := open(t, path), open(t, path)
 	h := reserve(t, old, wish(t, "+8613800138000", "k", "p"))

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/outdial/outdial/phone"
+)
+
+// Letters, questions of the agent on the line, endings to be told and registered tools are kept alike in either dialect.
+func TestWhatAServerKeeps(t *testing.T) {
+	path := t.TempDir() + "/outdial.db"
+	l := openWith(t, address(t, path), Options{Tells: true})
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	h, err := l.Placed(t.Context(), h.ID, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := Letter{Digest: "d", Provider: "stepone", Ref: "r", Observation: phone.Observation{At: now(), Words: []phone.Words{{Role: phone.Agent, Text: "a\x00b"}}}}
+	for i := range 2 {
+		if fresh, err := l.Post(t.Context(), letter); err != nil || fresh != (i == 0) {
+			t.Errorf("fresh %v, %v", fresh, err)
+		}
+	}
+	if ids, err := l.Addressees(t.Context()); err != nil || len(ids) != 1 || ids[0] != h.ID {
+		t.Errorf("%v, %v", ids, err)
+	}
+	got, err := l.Unread(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(letter.Observation.Words, got.Observation.Words); diff != "" || got.Digest != "d" {
+		t.Error(diff)
+	}
+	if c, err := l.CallOf(t.Context(), "stepone", "r"); err != nil || c.ID != h.ID {
+		t.Errorf("%+v, %v", c.Call, err)
+	}
+	asked := phone.Asked{ID: "q", Tool: "birthday", Arguments: `{"a":"b"}`, Deadline: now().Add(time.Minute)}
+	if i, err := l.Inquire(t.Context(), h, asked, now()); err != nil || !i.Open() {
+		t.Errorf("%+v, %v", i, err)
+	}
+	if i, err := l.Answered(t.Context(), "q", "agent", "no\x00ne", now()); err != nil || i.Answer != "no\x00ne" {
+		t.Errorf("%+v, %v", i, err)
+	}
+	if id, i, err := l.Inquiry(t.Context(), "q"); err != nil || id != h.ID || i.Answer != "no\x00ne" || i.Tool != "birthday" {
+		t.Errorf("%s, %+v, %v", id, i, err)
+	}
+	tool := CallTool{ID: "t", Name: "birthday", Digest: "x"}
+	for range 2 {
+		if err := l.SaveCallTool(t.Context(), "acc", tool); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := l.CallTools(t.Context(), "acc"); err != nil || len(all) != 1 || all[0] != tool {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if err := l.DropCallTool(t.Context(), "acc", "t"); err != nil {
+		t.Error(err)
+	}
+	if err := observe(t, l, &h, phone.Observation{Extent: phone.Whole, Line: phone.WrappingUp, Outcome: phone.Completed}); err != nil {
+		t.Fatal(err)
+	}
+	settled := h.Clone()
+	events := h.Settle(now().Add(time.Hour))
+	for _, e := range events {
+		settled.Apply(e)
+	}
+	if err := l.Append(t.Context(), settled, h.Epoch, events); err != nil {
+		t.Fatal(err)
+	}
+	due, err := l.Endings(t.Context(), now().Add(2*time.Hour))
+	if err != nil || len(due) != 1 || due[0].CallID != h.ID || due[0].Tries != 1 {
+		t.Fatalf("%+v, %v", due, err)
+	}
+	if again, err := l.Untold(t.Context(), due[0], now()); err != nil || !again {
+		t.Errorf("%v, %v", again, err)
+	}
+	if err := l.Told(t.Context(), h.ID); err != nil {
+		t.Error(err)
+	}
+	if err := l.ClearInbox(t.Context(), now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Unread(t.Context(), h); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("%v", err)
+	}
+}
