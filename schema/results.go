@@ -151,3 +151,10 @@ type Option struct {
 	Type        string `json:"type"`
 	Description string `json:"description,omitempty"`
 }
+
+// Answered is the result of answer_question.
+type Answered struct {
+	CallID     string `json:"call_id"`
+	QuestionID string `json:"question_id"`
+	Status     string `json:"status"` // of the call
+}

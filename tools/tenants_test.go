@@ -64,7 +64,7 @@ func TestTenantIsolation(t *testing.T) {
 		},
 	}
 	taking := map[string]bool{}
-	for name, raw := range listed(t) {
+	for name, raw := range listed(t, whereAgentsAsk(t)) {
 		if bytes.Contains(raw, []byte(`"call_id":{"description"`)) || bytes.Contains(raw, []byte(`"repeat_of":`)) || bytes.Contains(raw, []byte(`"cursor":`)) {
 			if bytes.Contains(inputOf(t, raw), []byte(`call_id`)) || bytes.Contains(inputOf(t, raw), []byte(`repeat_of`)) || bytes.Contains(inputOf(t, raw), []byte(`"cursor"`)) {
 				taking[name] = true
@@ -174,8 +174,9 @@ func inputOf(t *testing.T, tool []byte) []byte {
 
 // Every tool asks what its caller may do, before it looks at anything else.
 func TestToolsNeedScopes(t *testing.T) {
-	s := tools.Server(newBoard(t), "test")
-	for name, raw := range listed(t) {
+	b := whereAgentsAsk(t)
+	s := tools.Server(b, "test")
+	for name, raw := range listed(t, b) {
 		var one struct {
 			Annotations struct {
 				ReadOnlyHint bool

@@ -197,6 +197,16 @@ func whatNext(c schema.Call) string {
 	return fmt.Sprintf("The call goes on: stream_transcript with call_id %s and after_seq %d gives what follows.", c.CallID, c.NextSeq)
 }
 
+func answeredText(a schema.Answered) string {
+	var p page
+	p.line("The agent on the line has the answer.")
+	p.fact("call_id", a.CallID)
+	p.fact("question_id", a.QuestionID)
+	p.fact("status", a.Status)
+	p.line("stream_transcript tells how the call goes on.")
+	return p.String()
+}
+
 func batchText(b schema.Batch) string {
 	var p page
 	p.fact("batch_id", b.BatchID)
