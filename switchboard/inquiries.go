@@ -44,6 +44,9 @@ func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n prov
 	if err != nil {
 		return nil, err
 	}
+	if !h.Status.Live() { // or whoever has kept a signed question could have its answer by sending it again
+		return nil, phone.Errorf(phone.Invalid, "The call is over")
+	}
 	name := n.Ask.ID
 	if name == "" {
 		name = t.Name + " " + string(n.Ask.Arguments)

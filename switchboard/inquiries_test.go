@@ -191,6 +191,30 @@ func TestAnswersOfTheCaller(t *testing.T) {
 	}
 }
 
+// Once the call is over, nobody has an answer by sending an old question again.
+func TestAnswersEndWithTheCall(t *testing.T) {
+	static := tool("static", time.Second)
+	static.Answer = json.RawMessage(`"hush"`)
+	sp := spec("test")
+	sp.Pace = seldom()
+	s := newTeller()
+	b := newBoard(t, file(t), func(o *Options) { o.CallTools = []CallTool{static} }, providers.New(sp, keeper{s}, providers.Options{Account: "acc"}))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	question := told{Ref: p.Call.Ref, Tool: "static"}.body()
+	if got, err := b.Receive(t.Context(), "test", nil, question); err != nil || string(got) != `"hush"` {
+		t.Fatalf("%s, %v", got, err)
+	}
+	s.end(p.Call.Ref, words("bye"))
+	send(t, b, told{Ref: p.Call.Ref, At: 1})
+	listen(t, b, p.Call.ID, 0)
+	if got, err := b.Receive(t.Context(), "test", nil, question); phone.CodeOf(err) != phone.Invalid || got != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 // A question that nobody answers in time is answered by the operator's words, and an answer after that is refused.
 func TestAnswersTooLate(t *testing.T) {
 	who := tool("who", time.Second)
