@@ -31,7 +31,7 @@ test: prepare ## every test, with the race detector; brings what they need
 	set -x; go test $$race -timeout 10m ./...
 	# In full, what plays a part of itself with the race detector:
 	go test -timeout 10m ./internal/faultlab
-	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone
+	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone
 
 .PHONY: prepare
 prepare: # what the tests need beside Go

@@ -114,7 +114,7 @@ func (s *sessions) superfluous(principal string) (ids []string, room bool) {
 
 // ResolveSessionIdManager gives the sessions as the principal behind a request has them.
 //
-//nolint:revive // mcp-go's name
+//nolint:revive,staticcheck // mcp-go's name
 func (s *sessions) ResolveSessionIdManager(r *http.Request) mcpserver.SessionIdManager {
 	if r == nil {
 		return principalSessions{s, ""}

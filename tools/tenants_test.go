@@ -24,7 +24,11 @@ import (
 func TestTenantIsolation(t *testing.T) {
 	board := newBoard(t)
 	s := tools.Server(board, "test")
-	const principals, pairs = 10, 1000
+	const principals = 10
+	pairs := 1000
+	if underRace {
+		pairs = 160
+	}
 	who := func(n int) phone.Caller {
 		return phone.Caller{Principal: fmt.Sprintf("token:t%d", n), Scopes: []string{phone.PlaceScope}}
 	}
@@ -65,11 +69,14 @@ func TestTenantIsolation(t *testing.T) {
 	}
 	taking := map[string]bool{}
 	for name, raw := range listed(t, whereAgentsAsk(t)) {
-		if bytes.Contains(raw, []byte(`"call_id":{"description"`)) || bytes.Contains(raw, []byte(`"repeat_of":`)) || bytes.Contains(raw, []byte(`"cursor":`)) {
-			if bytes.Contains(inputOf(t, raw), []byte(`call_id`)) || bytes.Contains(inputOf(t, raw), []byte(`repeat_of`)) || bytes.Contains(inputOf(t, raw), []byte(`"cursor"`)) {
+		for _, argument := range []string{"call_id", "repeat_of", "cursor"} {
+			if bytes.Contains(inputOf(t, raw), []byte(`"`+argument+`":`)) {
 				taking[name] = true
 			}
 		}
+	}
+	if len(taking) < 6 {
+		t.Errorf("only %v take a call's id: then this looks at the wrong place", taking)
 	}
 	for name := range arguments {
 		delete(taking, strings.Fields(name)[0])
@@ -113,7 +120,7 @@ func TestTenantIsolation(t *testing.T) {
 	for _, kind := range kinds {
 		a, b := median(took[kind][0]), median(took[kind][1])
 		t.Logf("%-18s %4d pairs, another's %8v, none's %8v", kind, len(took[kind][0]), a, b)
-		if d := (a - b).Abs(); d > time.Millisecond {
+		if d := (a - b).Abs(); d > time.Millisecond && !underRace {
 			t.Errorf("%s: the medians differ by %v", kind, d)
 		}
 	}
