@@ -98,6 +98,7 @@ cover: ## how much of the code the tests reach: the sum here, each line in dist/
 
 .PHONY: release
 release: ## the release VERSION in dist/: for each platform an archive and what is linked into it (SBOM), and SHA256SUMS
+	@# A schema that users will have needs its file in the suite first: ledger/testdata/make.sh
 	go test ./ledger -run ReleasedSchema -count=1 -released
 	go run ./internal/release -version $(VERSION) -out dist
 
