@@ -53,12 +53,12 @@ func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...strin
 		e.options.Log.Warn().Int("failed", n).Str("from", from).Str("last", err.Error()).Msg("requests with tokens that are not taken")
 	})
 	switch {
-	case flood:
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
-		e.challenge(w, r, http.StatusTooManyRequests, "invalid_token", "too many tokens that are not taken: try again later", scopes)
 	case errors.Is(err, auth.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		refuse(w, r, http.StatusServiceUnavailable, "tokens cannot be checked now: try again in a moment")
+	case flood:
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+		e.challenge(w, r, http.StatusTooManyRequests, "invalid_token", "too many tokens that are not taken: try again later", scopes)
 	default:
 		e.challenge(w, r, http.StatusUnauthorized, "invalid_token", "the token is not valid here, or no longer", scopes)
 	}
