@@ -141,6 +141,7 @@ func cases() map[string]judged {
 			}
 		}
 	}
+	own := func(p *Policy) { p.BudgetPrincipal = Budget{"USD": phone.Micros(2_000_000, "USD")} }
 	const hour = time.Hour
 	return map[string]judged{
 		"nothing against it": {},
@@ -230,17 +231,22 @@ func cases() map[string]judged {
 		"ten new numbers, this one a contact": {facts: both(contact, func(f *phone.Facts) { f.Met = repeat(10, 20*hour) })},
 		"ten new numbers, no limit":           {policy: func(p *Policy) { p.NewPerDay = 0 }, facts: func(f *phone.Facts) { f.Met = repeat(10, 20*hour) }},
 
-		"no rate":                     {wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
-		"no rate, no budget":          {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay, p.BudgetMonth = nil, nil, nil }, wish: func(w *Wish) { w.Provider = "other" }},
-		"no rate, one for the month":  {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay = nil, nil }, wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
-		"no rate, in a rehearsal":     {policy: func(p *Policy) { p.Rehearse = true }, wish: func(w *Wish) { w.Provider, w.RingsNo = "simulator", true }},
-		"a minute too long":           {wish: func(w *Wish) { w.Longest = 10*time.Minute + time.Second }, code: "budget_exceeded"},
-		"a currency of no budget":     {policy: func(p *Policy) { p.BudgetDay = Budget{"CNY": phone.Micros(1, "CNY")} }, code: "budget_exceeded"},
-		"a currency without a limit":  {policy: func(p *Policy) { p.BudgetDay = Budget{"USD": phone.Micros(0, "USD")} }, facts: func(f *phone.Facts) { spent(f, 40_000_000, hour) }},
-		"just enough of the day left": {facts: func(f *phone.Facts) { spent(f, 4_000_000, hour) }},
-		"too little of the day left":  {facts: func(f *phone.Facts) { spent(f, 1_000_000, hour); spent(f, 3_000_001, 2*hour) }, code: "budget_exceeded", at: 22 * hour},
-		"spent a day ago":             {facts: func(f *phone.Facts) { spent(f, 4_500_000, 24*hour) }},
-		"too little of the month":     {facts: func(f *phone.Facts) { spent(f, 49_500_000, 29*24*hour) }, code: "budget_exceeded", at: 24 * hour},
+		"no rate":                          {wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
+		"no rate, no budget":               {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay, p.BudgetMonth = nil, nil, nil }, wish: func(w *Wish) { w.Provider = "other" }},
+		"no rate, one for the month":       {policy: func(p *Policy) { p.BudgetCall, p.BudgetDay = nil, nil }, wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
+		"no rate, in a rehearsal":          {policy: func(p *Policy) { p.Rehearse = true }, wish: func(w *Wish) { w.Provider, w.RingsNo = "simulator", true }},
+		"a minute too long":                {wish: func(w *Wish) { w.Longest = 10*time.Minute + time.Second }, code: "budget_exceeded"},
+		"a currency of no budget":          {policy: func(p *Policy) { p.BudgetDay = Budget{"CNY": phone.Micros(1, "CNY")} }, code: "budget_exceeded"},
+		"a currency without a limit":       {policy: func(p *Policy) { p.BudgetDay = Budget{"USD": phone.Micros(0, "USD")} }, facts: func(f *phone.Facts) { spent(f, 40_000_000, hour) }},
+		"just enough of the day left":      {facts: func(f *phone.Facts) { spent(f, 4_000_000, hour) }},
+		"too little of the day left":       {facts: func(f *phone.Facts) { spent(f, 1_000_000, hour); spent(f, 3_000_001, 2*hour) }, code: "budget_exceeded", at: 22 * hour},
+		"spent a day ago":                  {facts: func(f *phone.Facts) { spent(f, 4_500_000, 24*hour) }},
+		"the principal has its share left": {policy: own, facts: func(f *phone.Facts) { spent(f, 3_500_000, hour) }},
+		"the principal has spent its share": {policy: own, facts: func(f *phone.Facts) {
+			f.Own = []phone.Charge{{At: ago(2 * hour), Money: phone.Micros(1_500_000, "USD")}}
+		}, code: "budget_exceeded", at: 22 * hour},
+		"no rate, one for the principal": {policy: func(p *Policy) { own(p); p.BudgetCall, p.BudgetDay, p.BudgetMonth = nil, nil, nil }, wish: func(w *Wish) { w.Provider = "other" }, code: "budget_exceeded"},
+		"too little of the month":        {facts: func(f *phone.Facts) { spent(f, 49_500_000, 29*24*hour) }, code: "budget_exceeded", at: 24 * hour},
 
 		"four failures": {facts: func(f *phone.Facts) { f.Faults = moments(4*time.Minute, 3*time.Minute, 2*time.Minute, time.Minute) }},
 		"five failures": {facts: func(f *phone.Facts) {

@@ -34,7 +34,7 @@ func (g *Guard) Length(o phone.Order) time.Duration {
 
 // money keeps what is spent and what may yet be within the budgets.
 func (g *Guard) money(w Wish, f phone.Facts) *Refusal {
-	if len(g.BudgetCall)+len(g.BudgetDay)+len(g.BudgetMonth) == 0 {
+	if len(g.BudgetCall)+len(g.BudgetDay)+len(g.BudgetPrincipal)+len(g.BudgetMonth) == 0 {
 		return nil
 	}
 	rate, ok := g.Rates[w.Provider]
@@ -49,6 +49,9 @@ func (g *Guard) money(w Wish, f phone.Facts) *Refusal {
 		return r
 	}
 	if r := g.BudgetDay.refusal(worst, w.Bounded, "24 hours", f.Spent, aDay, f.Now); r != nil {
+		return r
+	}
+	if r := g.BudgetPrincipal.refusal(worst, w.Bounded, "one principal in 24 hours", f.Own, aDay, f.Now); r != nil {
 		return r
 	}
 	return g.BudgetMonth.refusal(worst, w.Bounded, "30 days", f.Spent, aMonth, f.Now)

@@ -25,11 +25,13 @@ type Policy struct {
 	NewPerDay  int           // numbers new to a principal in 24 hours
 	Concurrent int           // calls at once
 
-	Longest     time.Duration // of one call
-	Rates       map[string]phone.Money
-	BudgetCall  Budget
-	BudgetDay   Budget // 24 hours
-	BudgetMonth Budget // 30 days
+	Longest    time.Duration // of one call
+	Rates      map[string]phone.Money
+	BudgetCall Budget
+	BudgetDay  Budget // 24 hours
+
+	BudgetPrincipal Budget // likewise, of one principal
+	BudgetMonth     Budget // 30 days
 
 	Confirm       Confirm
 	PauseFailures int
@@ -126,6 +128,7 @@ func Settings() []Setting {
 		}},
 		{"budget_call", "USD 1, CNY 10", "what one call may cost at worst", budget(func(p *Policy) *Budget { return &p.BudgetCall })},
 		{"budget_day", "USD 5, CNY 50", "what calls may cost in 24 hours", budget(func(p *Policy) *Budget { return &p.BudgetDay })},
+		{"budget_principal", "0", "what calls of one principal may cost in 24 hours; 0: no more than all calls together", budget(func(p *Policy) *Budget { return &p.BudgetPrincipal })},
 		{"budget_month", "USD 50, CNY 500", "what calls may cost in 30 days", budget(func(p *Policy) *Budget { return &p.BudgetMonth })},
 		{"confirm", "first_contact", "before which calls a person is asked: never, first_contact (where the client can ask), always", choice(map[string]func(*Policy){
 			"never": func(p *Policy) { p.Confirm = Never }, "first_contact": func(p *Policy) { p.Confirm = FirstContact }, "always": func(p *Policy) { p.Confirm = Always },

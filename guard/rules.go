@@ -96,7 +96,7 @@ func Rules() []Rule {
 			Lifted:  "the end of the earlier call",
 		},
 		{
-			Number: 20, Code: "budget_exceeded", judge: (*Guard).money, Settings: []string{"budget_call", "budget_day", "budget_month", "rates"},
+			Number: 20, Code: "budget_exceeded", judge: (*Guard).money, Settings: []string{"budget_call", "budget_day", "budget_principal", "budget_month", "rates"},
 			Refuses: "a call whose worst case (its greatest length at the provider's rate, by started minutes) does not fit into what is left for a call, for 24 hours, for 30 days; a provider without a rate; a currency that a budget does not name. The worst case is reserved with the call and settled at its end; a dial of which nobody knows keeps it",
 			Lifted:  "time; the budget",
 		},

@@ -84,7 +84,12 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 	if f.Approved, f.Declined, err = answered(ctx, q, c); err != nil {
 		return f, err
 	}
-	f.Spent, err = spent(ctx, q, c)
+	f.Spent, err = spent(ctx, q, c, `simulated = ? AND currency = ? AND created_at > ?`,
+		simulated, c.Worst.Currency(), micros(now.Add(-aMonth)))
+	if err == nil {
+		f.Own, err = spent(ctx, q, c, `principal = ? AND created_at > ? AND +simulated = ? AND currency = ?`,
+			c.Principal, dayAgo, simulated, c.Worst.Currency())
+	}
 	return f, err
 }
 
@@ -115,14 +120,13 @@ func (l *Ledger) Late(ctx context.Context, to phone.Number, now time.Time) ([]*p
 }
 
 // spent is what counts for budgets, by the hour: whatever the number of calls, it is read in few rows.
-func spent(ctx context.Context, q querier, c *phone.Call) ([]phone.Charge, error) {
+func spent(ctx context.Context, q querier, c *phone.Call, where string, args ...any) ([]phone.Charge, error) {
 	currency := c.Worst.Currency()
 	if currency == "" {
 		return nil, nil
 	}
 	rows, err := q.QueryContext(ctx, `SELECT MAX(created_at), CAST(SUM(charge) AS BIGINT) FROM calls
-		WHERE simulated = ? AND currency = ? AND created_at > ? GROUP BY created_at / 3600000000 ORDER BY 1 DESC`,
-		flag(c.Simulated), currency, micros(c.CreatedAt.Add(-aMonth)))
+		WHERE `+where+` GROUP BY created_at / 3600000000 ORDER BY 1 DESC`, args...)
 	if err != nil {
 		return nil, err
 	}

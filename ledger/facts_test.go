@@ -207,6 +207,26 @@ func spentNow(t *testing.T, l *Ledger) (sum int64) {
 }
 
 // Charges are told by the hour, each as of its last call, and each currency by itself.
+// What a principal has spent itself is of its own calls of a day, in the same currency.
+func TestSpentByThePrincipal(t *testing.T) {
+	l := fresh(t)
+	for i, tt := range []struct {
+		who string
+		ago time.Duration
+	}{{"local", time.Hour}, {"token:ann", time.Hour}, {"local", 25 * time.Hour}, {"local", 3 * time.Hour}} {
+		in := wish(t, "+8613800138000", string(rune('a'+i)), "p").at(now().Add(-tt.ago)).costing(1, 10)
+		in.Call.Principal = tt.who
+		over(t, l, in, phone.Observation{Outcome: phone.UnknownOutcome})
+	}
+	own := int64(0)
+	for _, c := range about(t, l, "+8613800138000").Own {
+		own += c.Money.Micros()
+	}
+	if own != 20 {
+		t.Errorf("the principal's own come to %d", own)
+	}
+}
+
 func TestSpentByTheHour(t *testing.T) {
 	l := fresh(t)
 	hour := now().Truncate(time.Hour)

@@ -24,6 +24,7 @@ type Facts struct {
 	Faults  []time.Time // when calls through the same provider failed, or became uncertain, in the last 20 minutes, the oldest first
 	Refused []time.Time // when the principal was refused what it should not have asked, in the last 20 minutes, the oldest first
 	Spent   []Charge    // of the last 30 days in the currency of the call, one for each hour, the newest first
+	Own     []Charge    // of the principal's calls in the last 24 hours, likewise
 }
 
 // Charge is money that counts for budgets: what was spent, or may be yet.
