@@ -1,12 +1,33 @@
 package ledger
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/outdial/outdial/phone"
 )
+
+// However long a service's name of a call is, its answer is recorded and found again.
+func TestALongNameOfACall(t *testing.T) {
+	l := fresh(t)
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	var long strings.Builder
+	for range 400 {
+		long.WriteString(newID()) // nothing that could be kept shorter
+	}
+	ref := phone.Ref(long.String())
+	if _, err := l.Placed(t.Context(), h.ID, ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Post(t.Context(), Letter{Digest: "d", Provider: "stepone", Ref: ref, Observation: phone.Observation{At: now()}}); err != nil {
+		t.Error(err)
+	}
+	if got, err := l.CallOf(t.Context(), "stepone", ref); err != nil || got.ID != h.ID || got.Ref != ref {
+		t.Errorf("%+v, %v", got.Call, err)
+	}
+}
 
 // Letters, questions of the agent on the line, endings to be told and registered tools are kept alike in either dialect.
 func TestWhatAServerKeeps(t *testing.T) {
