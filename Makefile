@@ -28,10 +28,11 @@ test: prepare ## every test, with the race detector; brings what they need
 		if [ "$${CI:-}" = true ]; then exit 1; fi; \
 		race=; \
 	fi; \
-	set -x; go test $$race -timeout 10m ./...
-	# In full, what plays a part of itself with the race detector:
-	go test -timeout 10m ./internal/faultlab
-	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone
+	set -x; go test $$race -p 4 -timeout 10m ./...
+	@# In full, what plays a part of itself with the race detector:
+	@set -x; go test -timeout 10m ./internal/faultlab & lab=$$!; \
+	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone; \
+	wait $$lab
 
 .PHONY: prepare
 prepare: # what the tests need beside Go
@@ -61,7 +62,7 @@ modules: ## whether go.mod and go.sum are whole and tidy
 
 .PHONY: sabotage
 sabotage: ## break each promise on purpose: a test must notice each
-	go test ./internal/faultlab -run TestSabotage -sabotage -v -timeout 10m
+	go test ./internal/faultlab -run 'TestSabotage$$' -sabotage -parallel 3 -v -timeout 10m
 
 .PHONY: faults
 faults: ## the fault lab at length: FAULTS (100000) random schedules of dialing and of cut transcripts

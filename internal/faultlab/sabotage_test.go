@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -43,7 +44,7 @@ func sabotages() []sabotage {
 			"a follower that has lost its call writes on", "ledger/events.go",
 			[][2]string{
 				{"WHERE id = ? AND owner = ? AND epoch = ? AND seq = ?", "WHERE id = ? AND seq = ?"},
-				{"after.ID, l.process, epoch, events[0].Seq-1)", "after.ID, events[0].Seq-1)"},
+				{"after.ID, l.process, epoch, before)", "after.ID, before)"},
 			},
 			"Claim|Lease|Zombie|TakesUp|Requests|Release",
 			[]string{"./ledger", "./cmd/outdial", "./switchboard"},
@@ -124,6 +125,24 @@ func sabotages() []sabotage {
 			[]string{"./ledger"},
 		},
 		{
+			"a principal's calls are everybody's", "ledger/calls.go",
+			[][2]string{{"`id = ? AND principal = ?`, id, principal)", "`id = ?`, id)"}},
+			"TenantIsolation|AnotherPrincipal|Foreign",
+			[]string{"./tools", "./ledger"},
+		},
+		{
+			"webhooks need no signature", "providers/pamela/internal/signed/signed.go",
+			[][2]string{{"genuine = hmac.Equal(h.Sum(nil), given) || genuine", "genuine = len(h.Sum(nil)) == len(given)"}},
+			"Webhook",
+			[]string{"./providers/pamela"},
+		},
+		{
+			"a webhook that was read is read again", "ledger/inbox.go",
+			[][2]string{{"UPDATE inbox SET unread = 0, body = '' WHERE digest = ?", "UPDATE inbox SET unread = 1 WHERE digest = ?"}},
+			"Webhook",
+			[]string{"./switchboard"},
+		},
+		{
 			"the task comes before the disclosure", "providers/brief.go",
 			[][2]string{{`return Preamble(o) + "\n\n" + text`, `return text + "\n\n" + Preamble(o)`}},
 			"Disclosure",
@@ -142,9 +161,10 @@ func TestSabotage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caught := 0
+	var caught atomic.Int32
 	for _, s := range sabotages() {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			out, err := s.play(t, root)
 			red := strings.Contains(out, "--- FAIL") || strings.Contains(out, "panic: ")
 			switch {
@@ -153,12 +173,27 @@ func TestSabotage(t *testing.T) {
 			case !red:
 				t.Errorf("it does not even build:\n%s", out)
 			default:
-				caught++
+				caught.Add(1)
 				t.Logf("caught by %s", strings.Join(reds(out), ", "))
 			}
 		})
 	}
-	t.Logf("%d of %d caught", caught, len(sabotages()))
+	t.Cleanup(func() { t.Logf("%d of %d caught", caught.Load(), len(sabotages())) })
+}
+
+// A sabotage that fits the program no more would be noticed only when all are played.
+func TestSabotagesFit(t *testing.T) {
+	for _, s := range sabotages() {
+		raw, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(s.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range s.edits {
+			if n := strings.Count(string(raw), e[0]); n != 1 {
+				t.Errorf("%s: %q stands %d times in %s", s.name, e[0], n, s.file)
+			}
+		}
+	}
 }
 
 // play runs the tests over the program with the sabotage laid over it; the tree stays as it is.
