@@ -59,9 +59,9 @@ func (l *Ledger) Adopt(ctx context.Context, id string, listed []phone.Listed) (h
 			return nil, err
 		}
 		if match == phone.Likely {
-			rivals, err := column[string](ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number = ? AND id <> ? AND dial IN (?, ?)
-				AND created_at > ? AND created_at < ?`, h.Provider, h.Order.To.E164(), id, string(Sending), string(Unknown),
-				micros(h.CreatedAt.Add(-rivalry)), micros(h.CreatedAt.Add(rivalry)))
+			rivals, err := column[string](ctx, tx, `SELECT id FROM calls WHERE provider = ? AND number IN (?, ?) AND id <> ? AND dial IN (?, ?)
+				AND created_at > ? AND created_at < ?`, append(append([]any{h.Provider}, l.forms(h.Order.To)...), id, string(Sending), string(Unknown),
+				micros(h.CreatedAt.Add(-rivalry)), micros(h.CreatedAt.Add(rivalry)))...)
 			if candidates += len(rivals); err != nil || len(rivals) > 0 {
 				return nil, err
 			}

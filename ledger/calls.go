@@ -55,7 +55,7 @@ func headOf(c *phone.Call) head {
 	return head{c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost, c.Summary, c.Recording, c.Record, c.Failure, c.OptedOut}
 }
 
-const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch, currency, per_minute, worst`
+const callColumns = `id, principal, provider, account, simulated, number, spec, ref, created_at, status, seq, ended_at, head, dial, hangup_wanted, owner, epoch, currency, per_minute, worst, erased_at`
 
 // Held is a call with what only the process that follows it needs.
 type Held struct {
@@ -88,18 +88,18 @@ func scanCall(row scanner) (Held, error) {
 	var (
 		id, principal, provider, account, number, specJSON, ref, status, headJSON, dial, owner, currency string
 		simulated, hangup                                                                                bool
-		created, seq, ended, epoch, perMinute, worst                                                     int64
+		created, seq, ended, epoch, perMinute, worst, erased                                             int64
 		s                                                                                                spec
 		h                                                                                                head
 	)
 	if err := row.Scan(&id, &principal, &provider, &account, &simulated, &number, &specJSON, &ref, &created, &status, &seq, &ended,
-		&headJSON, &dial, &hangup, &owner, &epoch, &currency, &perMinute, &worst); err != nil {
+		&headJSON, &dial, &hangup, &owner, &epoch, &currency, &perMinute, &worst, &erased); err != nil {
 		return Held{}, err
 	}
 	if err := errors.Join(json.Unmarshal([]byte(specJSON), &s), json.Unmarshal([]byte(headJSON), &h)); err != nil {
 		return Held{}, err
 	}
-	to, err := phone.RestoreNumber(number)
+	to, err := numberOf(number)
 	if err != nil {
 		return Held{}, err
 	}
@@ -109,7 +109,7 @@ func scanCall(row scanner) (Held, error) {
 	c.Status, c.Seq, c.EndedAt = phone.Status(status), seq, moment(ended)
 	c.StartedAt, c.ChangedAt, c.Outcome, c.Duration, c.Cost = h.StartedAt, h.ChangedAt, h.Outcome, h.Duration, h.Cost
 	c.Summary, c.Recording, c.Record, c.Failure = h.Summary, h.Recording, h.Record, h.Failure
-	c.OptedOut = h.OptedOut
+	c.OptedOut, c.ErasedAt = h.OptedOut, moment(erased)
 	return Held{Call: c, Epoch: epoch, Dial: Dial(dial), HangupWanted: hangup, owner: owner}, nil
 }
 
@@ -133,7 +133,7 @@ func loadWhere(ctx context.Context, q querier, id, condition string, by ...any) 
 		return Held{}, err
 	}
 	c := phone.Begin(h.ID, h.Principal, h.Provider, h.Account, h.Order, h.CreatedAt)
-	c.Ref, c.Simulated, c.PerMinute, c.Worst = h.Ref, h.Simulated, h.PerMinute, h.Worst
+	c.Ref, c.Simulated, c.PerMinute, c.Worst, c.ErasedAt = h.Ref, h.Simulated, h.PerMinute, h.Worst, h.ErasedAt
 	for _, e := range events {
 		c.Apply(e)
 	}
@@ -181,7 +181,7 @@ func (l *Ledger) List(ctx context.Context, principal string, f Filter) ([]*phone
 		narrow(`provider = ?`, f.Provider)
 	}
 	if !f.To.IsZero() {
-		narrow(`number = ?`, f.To.E164())
+		narrow(`number IN (?, ?)`, l.forms(f.To)...)
 	}
 	if f.Cursor != "" {
 		created, id, err := parseCursor(f.Cursor)

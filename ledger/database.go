@@ -141,6 +141,9 @@ type engine interface {
 	settle(unclear error, closing <-chan struct{}) error
 	// tail tells of other processes' commits until the context ends.
 	tail(ctx context.Context, tell func())
+	// scrub makes what was erased unreadable where the data lies: thoroughly, which may hold up others for a moment, or as
+	// far as that holds up nobody. Errors: unavailable, if somebody's reading stands in the way.
+	scrub(ctx context.Context, thoroughly bool) error
 	// now is the moment by which leases are told, outside a transaction.
 	now(ctx context.Context, here time.Time) (time.Time, error)
 }

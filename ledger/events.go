@@ -63,7 +63,7 @@ func (l *Ledger) insertEvents(tx *transaction, c *phone.Call, events []phone.Eve
 			c.ID, e.Seq, micros(e.At), kind, body); err != nil {
 			return err
 		}
-		if err := heed(tx, c, e); err != nil {
+		if err := l.heed(tx, c, e); err != nil {
 			return err
 		}
 		if b, ended := e.Body.(phone.Ended); ended && l.tells {
@@ -125,6 +125,8 @@ func encode(b phone.Body) (kind, body string, err error) {
 		kind = "answered"
 	case phone.Ended:
 		kind = "ended"
+	case phone.Erased:
+		kind = erasedKind
 	default:
 		return "", "", fmt.Errorf("an event of an unknown kind: %T", b)
 	}
@@ -148,6 +150,8 @@ func decode(kind string, raw []byte) (phone.Body, error) {
 		return as[phone.Answered](raw)
 	case "ended":
 		return as[phone.Ended](raw)
+	case erasedKind:
+		return phone.Erased{}, nil
 	}
 	return nil, fmt.Errorf("an event of an unknown kind: %s", kind)
 }

@@ -24,14 +24,15 @@ func (l *Ledger) Facts(ctx context.Context, c *phone.Call) (phone.Facts, error) 
 		return phone.Facts{}, failed("facts", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only read
-	f, err := factsAbout(ctx, tx, c)
+	f, err := l.factsAbout(ctx, tx, c)
 	return f, failed("facts", err)
 }
 
 // factsAbout are the facts for a new call.
-func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, err error) {
+func (l *Ledger) factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, err error) {
 	f = phone.Facts{Principal: c.Principal, Now: c.CreatedAt}
 	now, number, simulated := f.Now, c.Order.To.E164(), flag(c.Simulated)
+	both := l.forms(c.Order.To)
 	dayAgo := micros(now.Add(-aDay))
 	moments := func(to *[]time.Time, query string, args ...any) {
 		if err != nil {
@@ -49,23 +50,22 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 		}
 	}
 	// The + keeps SQLite from an index that would have it read every call there is.
-	calls(&f.ToNumber, `number = ? AND +simulated = ? AND (created_at > ? OR ended_at > ?) ORDER BY created_at DESC, id DESC`, number, simulated, dayAgo, dayAgo)
+	calls(&f.ToNumber, `number IN (?, ?) AND +simulated = ? AND (created_at > ? OR ended_at > ?) ORDER BY created_at DESC, id DESC`,
+		append(slices.Clip(both), simulated, dayAgo, dayAgo)...)
 	calls(&f.Open, `status <> 'ended' AND +simulated = ? ORDER BY created_at DESC, id DESC`, simulated)
 	moments(&f.Placed, `SELECT created_at FROM calls WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
 		ORDER BY created_at DESC`, c.Principal, dayAgo, simulated)
-	moments(&f.Met, `SELECT MIN(created_at) FROM calls c WHERE principal = ? AND created_at > ? AND simulated = ? AND dial <> 'rejected'
-		AND NOT EXISTS (SELECT 1 FROM calls e WHERE e.principal = c.principal AND e.number = c.number AND e.created_at <= ?
-			AND e.simulated = c.simulated AND e.dial <> 'rejected')
-		AND NOT EXISTS (SELECT 1 FROM contacts k WHERE k.number = c.number)
-		GROUP BY number ORDER BY 1 DESC`, c.Principal, dayAgo, simulated, dayAgo)
 	moments(&f.Faults, `SELECT created_at FROM calls WHERE provider = ? AND faulty = 1 AND created_at > ? AND simulated = ?
 		ORDER BY created_at`, c.Provider, micros(now.Add(-aBreath)), simulated)
 	moments(&f.Refused, `SELECT at FROM refusals WHERE principal = ? AND simulated = ? AND at > ? ORDER BY at`, c.Principal, simulated, micros(now.Add(-aBreath)))
 	if err != nil {
 		return f, err
 	}
-	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE principal = ? AND number = ? AND simulated = ? AND dial <> 'rejected')`,
-		c.Principal, number, simulated).Scan(&f.Known)
+	if f.Met, err = l.met(ctx, q, c, dayAgo); err != nil {
+		return f, err
+	}
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE principal = ? AND number IN (?, ?) AND simulated = ? AND dial <> 'rejected')`,
+		append(append([]any{c.Principal}, both...), simulated)...).Scan(&f.Known)
 	if err != nil {
 		return f, err
 	}
@@ -75,10 +75,10 @@ func factsAbout(ctx context.Context, q querier, c *phone.Call) (f phone.Facts, e
 	if f.Contact, err = contact(ctx, q, number); err != nil {
 		return f, err
 	}
-	if f.DoNotCall, err = blocked(ctx, q, number, simulated, now); err != nil {
+	if f.DoNotCall, err = l.blocked(ctx, q, c.Order.To, simulated, now); err != nil {
 		return f, err
 	}
-	if f.Heard, err = heard(ctx, q, c); err != nil {
+	if f.Heard, err = l.heard(ctx, q, c); err != nil {
 		return f, err
 	}
 	if f.Approved, f.Declined, err = answered(ctx, q, c); err != nil {
@@ -114,8 +114,8 @@ func heads(ctx context.Context, q querier, where string, args ...any) ([]*phone.
 // Late gives the calls to a number of the last day whose record had not come when they were given up for over, without what
 // was said.
 func (l *Ledger) Late(ctx context.Context, to phone.Number, now time.Time) ([]*phone.Call, error) {
-	all, err := heads(ctx, l.read, `number = ? AND status = 'ended' AND dial = ? AND created_at > ? ORDER BY created_at DESC LIMIT 5`,
-		to.E164(), string(Placed), micros(now.Add(-aDay)))
+	all, err := heads(ctx, l.read, `number IN (?, ?) AND status = 'ended' AND erased = 0 AND dial = ? AND created_at > ? ORDER BY created_at DESC LIMIT 5`,
+		append(l.forms(to), string(Placed), micros(now.Add(-aDay)))...)
 	return slices.DeleteFunc(all, func(c *phone.Call) bool { return c.Record != phone.Partial }), failed("late", err)
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 // heed records what an event means for other calls: whom not to call, and which numbers were heard.
-func heed(tx *transaction, c *phone.Call, e phone.Event) error {
+func (l *Ledger) heed(tx *transaction, c *phone.Call, e phone.Event) error {
 	switch b := e.Body.(type) {
 	case phone.OptedOut:
-		return insertBlock(tx, phone.Block{Number: c.Order.To, Until: b.Until, CallID: c.ID, AddedAt: e.At}, flag(c.Simulated))
+		return l.insertBlock(tx, phone.Block{Number: c.Order.To, Until: b.Until, CallID: c.ID, AddedAt: e.At}, flag(c.Simulated))
 	case phone.Fragment:
 		return hear(tx, c, e.At, b.Text, wordsUpTo(c, b.Turn))
 	case phone.Asked:
@@ -89,11 +89,11 @@ func hear(tx *transaction, c *phone.Call, at time.Time, texts ...string) error {
 
 // heard says whether the number of a call was spoken on a line in the last day. That a line's own number is said on it
 // proves nothing.
-func heard(ctx context.Context, q querier, c *phone.Call) (bool, error) {
+func (l *Ledger) heard(ctx context.Context, q querier, c *phone.Call) (bool, error) {
 	to := c.Order.To
 	rows, err := q.QueryContext(ctx, `SELECT h.digits FROM heard h WHERE h.at > ? AND h.simulated = ?
-		AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.id = h.call_id AND c.number = ?)`,
-		micros(c.CreatedAt.Add(-aDay)), flag(c.Simulated), to.E164())
+		AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.id = h.call_id AND c.number IN (?, ?))`,
+		append([]any{micros(c.CreatedAt.Add(-aDay)), flag(c.Simulated)}, l.forms(to)...)...)
 	if err != nil {
 		return false, err
 	}

@@ -35,14 +35,14 @@ type Intent struct {
 // worst case counts as spent from then on, and an approval that a person gave for it is used up.
 func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts) error) (h Held, replayed bool, err error) {
 	err = l.do(ctx, "reserve", func(tx *transaction) error {
-		h, replayed, err = earlier(ctx, tx, in)
+		h, replayed, err = l.earlier(ctx, tx, in)
 		if err != nil || replayed {
 			return err
 		}
 		if err := repeatable(ctx, tx, in); err != nil {
 			return err
 		}
-		facts, err := factsAbout(ctx, tx, in.Call)
+		facts, err := l.factsAbout(ctx, tx, in.Call)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 		if err := insertCall(tx, h); err != nil {
 			return err
 		}
-		return in.stand(tx, in.Call.ID, in.Names...)
+		return l.stand(tx, in, in.Call.ID, in.Names...)
 	})
 	if err != nil {
 		return Held{}, false, err
@@ -65,8 +65,11 @@ func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts)
 }
 
 // stand has a call stand for the intent: under the client's key, and under names, each of which several calls may have.
-func (in Intent) stand(tx *transaction, id string, names ...string) error {
+func (l *Ledger) stand(tx *transaction, in Intent, id string, names ...string) error {
 	if in.Key != "" {
+		if _, err := tx.Exec(`DELETE FROM intents WHERE principal = ? AND key = ?`, in.Call.Principal, l.sealedKey(in.Key)); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(`INSERT INTO intents (principal, key, call_id, params) VALUES (?, ?, ?, ?)
 			ON CONFLICT (principal, key) DO UPDATE SET call_id = excluded.call_id, params = excluded.params`,
 			in.Call.Principal, clientKey(in.Key), id, in.Params); err != nil {
@@ -84,9 +87,9 @@ func (in Intent) stand(tx *transaction, id string, names ...string) error {
 func clientKey(s string) string { return "client:" + s }
 
 // earlier is the call of the same intent, if one still stands for it. A call that surely was not placed stands for nothing.
-func earlier(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
+func (l *Ledger) earlier(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
 	if in.Key != "" {
-		if h, found, err = byKey(ctx, tx, in); err != nil || found {
+		if h, found, err = l.byKey(ctx, tx, in); err != nil || found {
 			return h, found, err
 		}
 	}
@@ -101,17 +104,21 @@ func earlier(ctx context.Context, tx *transaction, in Intent) (h Held, found boo
 				return Held{}, false, err
 			}
 			if found {
-				return h, true, in.stand(tx, id)
+				if err := l.stand(tx, in, id); err != nil || h.ErasedAt.IsZero() {
+					return h, true, err
+				}
+				return h, true, l.sealKeys(ctx, tx, id)
 			}
 		}
 	}
 	return Held{}, false, nil
 }
 
-func byKey(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
+func (l *Ledger) byKey(ctx context.Context, tx *transaction, in Intent) (h Held, found bool, err error) {
 	var id, params string
 	err = tx.QueryRowContext(ctx, `SELECT i.call_id, i.params FROM intents i JOIN calls c ON c.id = i.call_id
-		WHERE i.principal = ? AND i.key = ? AND c.dial <> ?`, in.Call.Principal, clientKey(in.Key), string(Rejected)).Scan(&id, &params)
+		WHERE i.principal = ? AND i.key IN (?, ?) AND c.dial <> ? ORDER BY c.created_at DESC LIMIT 1`,
+		in.Call.Principal, clientKey(in.Key), l.sealedKey(in.Key), string(Rejected)).Scan(&id, &params)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Held{}, false, nil

@@ -63,7 +63,7 @@ func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string)
 // ClaimOne takes one call over, if nobody else who lives follows it; no call otherwise.
 func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held, error) {
 	return l.claim(ctx, func(string) bool { return false },
-		`id = ? AND owner <> ? AND owner NOT IN (`+living+`)`, []any{id, l.process}, now)
+		`id = ? AND erased = 0 AND owner <> ? AND owner NOT IN (`+living+`)`, []any{id, l.process}, now)
 }
 
 // claim gives what it could claim also where it could not claim all. The condition ends with living.

@@ -84,7 +84,7 @@ func contacts(ctx context.Context, q querier, which string, args ...any) ([]phon
 func (l *Ledger) DoNotCall(ctx context.Context, b phone.Block) error {
 	return l.do(ctx, "dnc", func(tx *transaction) error {
 		for simulated := range 2 {
-			if err := insertBlock(tx, b, simulated); err != nil {
+			if err := l.insertBlock(tx, b, simulated); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,11 @@ func (l *Ledger) DoNotCall(ctx context.Context, b phone.Block) error {
 	})
 }
 
-func insertBlock(tx *transaction, b phone.Block, simulated int) error {
+func (l *Ledger) insertBlock(tx *transaction, b phone.Block, simulated int) error {
+	// The newest entry counts, also where the number of the one before was erased.
+	if _, err := tx.Exec(`DELETE FROM do_not_call WHERE number = ? AND simulated = ? AND call_id = ?`, l.sealed(b.Number), simulated, b.CallID); err != nil {
+		return err
+	}
 	_, err := tx.Exec(`INSERT INTO do_not_call (number, simulated, until, call_id, note, added_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number, simulated, call_id) DO UPDATE SET until = excluded.until, note = excluded.note, added_at = excluded.added_at`,
 		b.Number.E164(), simulated, micros(b.Until), b.CallID, b.Note, micros(b.AddedAt))
@@ -101,7 +105,7 @@ func insertBlock(tx *transaction, b phone.Block, simulated int) error {
 
 // MayCall removes every entry of a number from the do-not-call list. Errors: not_found.
 func (l *Ledger) MayCall(ctx context.Context, n phone.Number) error {
-	return l.drop(ctx, "dnc", `DELETE FROM do_not_call WHERE number = ?`, n.E164())
+	return l.drop(ctx, "dnc", `DELETE FROM do_not_call WHERE number IN (?, ?)`, l.forms(n)...)
 }
 
 // Blocks gives the do-not-call list as it holds at a moment, the newest entry first.
@@ -111,9 +115,9 @@ func (l *Ledger) Blocks(ctx context.Context, now time.Time) ([]phone.Block, erro
 }
 
 // blocked gives the entry that forbids a number for longest.
-func blocked(ctx context.Context, q querier, number string, simulated int, now time.Time) (*phone.Block, error) {
-	all, err := blocks(ctx, q, `WHERE number = ? AND simulated = ? AND (until = 0 OR until > ?) ORDER BY until = 0 DESC, until DESC`,
-		number, simulated, micros(now))
+func (l *Ledger) blocked(ctx context.Context, q querier, n phone.Number, simulated int, now time.Time) (*phone.Block, error) {
+	all, err := blocks(ctx, q, `WHERE number IN (?, ?) AND simulated = ? AND (until = 0 OR until > ?) ORDER BY until = 0 DESC, until DESC`,
+		append(l.forms(n), simulated, micros(now))...)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
@@ -134,7 +138,7 @@ func blocks(ctx context.Context, q querier, which string, args ...any) ([]phone.
 		if err := rows.Scan(&number, &b.RingsNo, &until, &b.CallID, &b.Note, &added); err != nil {
 			return nil, err
 		}
-		if b.Number, err = phone.RestoreNumber(number); err != nil {
+		if b.Number, err = numberOf(number); err != nil {
 			return nil, err
 		}
 		b.Until, b.AddedAt, b.RingsNo = moment(until), moment(added), b.RingsNo && b.CallID != ""

@@ -182,7 +182,7 @@ func TestTheLongestEntryCounts(t *testing.T) {
 		{"call_0", day.Add(3 * time.Hour), time.Time{}},
 	} {
 		if err := l.do(t.Context(), "dnc", func(tx *transaction) error {
-			return insertBlock(tx, phone.Block{Number: n, CallID: tt.call, Until: tt.until, AddedAt: now()}, 0)
+			return l.insertBlock(tx, phone.Block{Number: n, CallID: tt.call, Until: tt.until, AddedAt: now()}, 0)
 		}); err != nil {
 			t.Fatal(err)
 		}

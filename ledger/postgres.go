@@ -266,6 +266,29 @@ func (p *postgres) settle(unclear error, closing <-chan struct{}) error {
 	}
 }
 
+// scrub lets go of the rows that were overwritten; otherwise the server does so by itself. The bytes stand in its files until
+// something else is written there.
+func (p *postgres) scrub(ctx context.Context, thoroughly bool) (err error) {
+	if !thoroughly {
+		return nil
+	}
+	conn, err := p.write.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	for _, statement := range []string{
+		`SET statement_timeout = '10min'`,
+		`VACUUM calls, events, intents, inquiries, questions, heard, inbox, contacts, do_not_call`,
+		`RESET statement_timeout`,
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *postgres) committed() (there bool, err error) {
 	tx, err := p.write.write()
 	if err != nil {

@@ -149,6 +149,30 @@ func (*sqliteFile) settle(unclear error, _ <-chan struct{}) error { return uncle
 
 func (*sqliteFile) now(_ context.Context, here time.Time) (time.Time, error) { return here, nil }
 
+// scrub empties the log, in which what was overwritten stands until then. Pages are zeroed where something is erased
+// (secure_delete), but not where SQLite has moved a row: only VACUUM leaves nothing there.
+func (f *sqliteFile) scrub(ctx context.Context, thoroughly bool) error {
+	if thoroughly {
+		if _, err := f.write.pool.ExecContext(ctx, `VACUUM`); err != nil {
+			return err
+		}
+	}
+	for tries := 0; ; tries++ {
+		var held, pages, moved int64
+		err := f.write.pool.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&held, &pages, &moved) // it waits for readers as long as for writers
+		if err != nil || held == 0 || !thoroughly {
+			return err
+		}
+		if tries == 2 {
+			return &phone.Error{
+				Code: phone.Unavailable, Reason: "ledger_read",
+				Message: "It is erased, but another program has the ledger open and reads: until it stops, the file's log (-wal) still holds what was erased. " +
+					"Stop it, such as a tool that copies the file, and send this again.",
+			}
+		}
+	}
+}
+
 // tail asks SQLite whether another connection has committed, which costs it some microseconds.
 func (f *sqliteFile) tail(ctx context.Context, tell func()) {
 	conn, err := f.read.pool.Conn(ctx)

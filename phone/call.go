@@ -34,6 +34,7 @@ type Call struct {
 	OptedOut  time.Time // until when the callee does not want to be called, as they said in this call; zero if they did not
 	Inquiries []Inquiry // what the agent on the line has asked meanwhile, in that order
 	Seq       int64     // of its last event
+	ErasedAt  time.Time // when its words, and what it was about, were erased, and maybe its number; zero while all is kept
 
 	hearing hearing
 }
@@ -101,7 +102,11 @@ func (c *Call) Apply(e Event) {
 	if e.Seq <= c.Seq {
 		return
 	}
-	c.Seq, c.ChangedAt = e.Seq, e.At
+	c.Seq = e.Seq
+	if _, gone := e.Body.(Erased); gone {
+		return
+	}
+	c.ChangedAt = e.At
 	switch b := e.Body.(type) {
 	case Progress:
 		c.advance(b.State, e.At, b.Since, b.Failure)

@@ -12,7 +12,7 @@ type Event struct {
 	Body Body
 }
 
-// Body is what happened: Progress, Fragment, Withdrawn, OptedOut, Asked, Answered or Ended.
+// Body is what happened: Progress, Fragment, Withdrawn, OptedOut, Asked, Answered, Ended or Erased.
 type Body interface{ body() }
 
 // Progress says that the line has come to a new state.
@@ -83,6 +83,9 @@ type Ended struct {
 	EndedAt   time.Time `json:"ended_at,omitzero"`   // where only the record tells when the line closed
 }
 
+// Erased stands where something was that nobody may know any more. It changes nothing, and has no time.
+type Erased struct{}
+
 // Failure is an error as a call keeps it.
 type Failure struct {
 	Code    Code      `json:"code"`
@@ -109,6 +112,7 @@ func (OptedOut) body()  {}
 func (Asked) body()     {}
 func (Answered) body()  {}
 func (Ended) body()     {}
+func (Erased) body()    {}
 
 // Status is the state of a call's line. It says nothing of the errand: a call can end well and achieve nothing.
 type Status string

@@ -13,8 +13,8 @@ func FromCall(c *phone.Call) Call {
 		CallID: c.ID, Provider: c.Provider, Simulated: c.Simulated, To: c.Order.To.E164(), Task: c.Order.Task,
 		Status: string(c.Status), Outcome: string(c.Outcome),
 		CreatedAt: Time(c.CreatedAt), StartedAt: Time(c.StartedAt), EndedAt: Time(c.EndedAt),
-		DoNotCallUntil: Time(c.OptedOut),
-		NextSeq:        c.Seq, Record: string(c.Record), Summary: c.Summary, RecordingURL: c.Recording, Cost: FromCost(c.Cost),
+		DoNotCallUntil: Time(c.OptedOut), ErasedAt: Time(c.ErasedAt),
+		NextSeq: c.Seq, Record: string(c.Record), Summary: c.Summary, RecordingURL: c.Recording, Cost: FromCost(c.Cost),
 	}
 	if c.Duration != nil {
 		s := int(math.Round(c.Duration.Seconds()))

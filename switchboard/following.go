@@ -162,6 +162,9 @@ func (s *Switchboard) Watch(ctx context.Context, who phone.Caller, id string, af
 		line, done := s.desk.Hold(h.Call, history, s.readOn(id))
 		defer done()
 		for e := range line.Watch(ctx, after) {
+			if _, gone := e.Body.(phone.Erased); gone {
+				continue
+			}
 			if !yield(e, nil) {
 				return
 			}

@@ -211,6 +211,9 @@ func (s *Switchboard) intent(ctx context.Context, who phone.Caller, p plan) (led
 		if err != nil {
 			return ledger.Intent{}, phone.Errorf(phone.Invalid, "repeat_of: there is no call %q to repeat.", r.RepeatOf)
 		}
+		if earlier.Order.To.IsZero() {
+			return ledger.Intent{}, phone.Errorf(phone.Invalid, "repeat_of: the number of that call was erased, so nobody knows whether this is the same. Leave repeat_of out to place a new call.")
+		}
 		if earlier.Order.To != o.To {
 			return ledger.Intent{}, phone.Errorf(phone.Invalid, "repeat_of: that call was to another number. Leave repeat_of out to call this one.")
 		}

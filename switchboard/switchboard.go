@@ -260,7 +260,7 @@ func (s *Switchboard) Get(ctx context.Context, who phone.Caller, id string) (*ph
 	if err != nil {
 		return nil, err
 	}
-	if h.Ended() && h.Record == phone.Partial && h.Dial == ledger.Placed {
+	if h.Ended() && h.Record == phone.Partial && h.Dial == ledger.Placed && h.ErasedAt.IsZero() {
 		return s.lateRecord(ctx, h.Call), nil
 	}
 	return h.Call, nil

@@ -111,6 +111,9 @@ func (p *page) call(c schema.Call) {
 		p.fact("duration_seconds", *c.DurationSeconds)
 	}
 	p.cost("cost", c.Cost)
+	if c.ErasedAt != "" {
+		p.line("erased_at: %s (what was said, the task and the names are gone; to is empty where the number is too)", c.ErasedAt)
+	}
 	if c.DoNotCallUntil != "" {
 		p.line("do_not_call_until: %s (the person called asked not to be called again; the number is refused until then)", c.DoNotCallUntil)
 	}

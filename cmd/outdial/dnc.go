@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"text/tabwriter"
@@ -15,7 +16,7 @@ import (
 
 // blockLine is an entry of the do-not-call list as JSON.
 type blockLine struct {
-	Number  string `json:"number"`            // E.164
+	Number  string `json:"number"`            // E.164; empty where it was erased: it is forbidden all the same
 	From    string `json:"from"`              // operator, or call: they asked for it on the line
 	CallID  string `json:"call_id,omitempty"` // the call in which they did
 	Until   string `json:"until,omitempty"`   // RFC 3339; missing: for good
@@ -48,7 +49,7 @@ func toldBlock(b phone.Block) string {
 	if b.Note != "" {
 		why += ": " + plain(b.Note)
 	}
-	return b.Number.E164() + "\t" + until + "\t" + why
+	return cmp.Or(b.Number.E164(), numberErased) + "\t" + until + "\t" + why
 }
 
 func (p *program) dnc() *cobra.Command {

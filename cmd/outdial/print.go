@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,8 +77,11 @@ func toldAs(w io.Writer, c *phone.Call, simulated string) {
 	if !c.Simulated {
 		simulated = ""
 	}
-	fmt.Fprintf(w, "%s  %s via %s%s: %s\n", c.ID, c.Order.To.E164(), c.Provider, simulated, standing(c))
+	fmt.Fprintf(w, "%s  %s via %s%s: %s\n", c.ID, cmp.Or(c.Order.To.E164(), numberErased), c.Provider, simulated, standing(c))
 }
+
+// numberErased stands where a number was.
+const numberErased = "(number erased)"
 
 // standing is how a call stands, in a phrase.
 func standing(c *phone.Call) string {
@@ -99,6 +103,9 @@ func standing(c *phone.Call) string {
 	}
 	if c.Record != phone.Complete {
 		s += ", record " + string(c.Record)
+	}
+	if !c.ErasedAt.IsZero() {
+		s += ", erased"
 	}
 	if !c.OptedOut.IsZero() {
 		s += ", asked not to be called again"

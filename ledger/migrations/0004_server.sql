@@ -35,3 +35,7 @@ CREATE TABLE endings (
   tries   BIGINT NOT NULL
 );
 CREATE INDEX endings_due ON endings (due) WHERE due > 0;
+ALTER TABLE calls ADD COLUMN erased BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN erased_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX calls_by_age ON calls (erased, created_at);
+CREATE INDEX names_by_call ON names (call_id);
