@@ -102,7 +102,7 @@ func (g *Guard) busy(w Wish, f phone.Facts) *Refusal {
 	var soonest time.Time
 	for _, c := range f.Open {
 		over := c.CreatedAt.Add(g.Length(c.Order))
-		if !c.Status.Live() || c.Status == phone.Unconfirmed && !over.After(f.Now) {
+		if !g.Occupies(c, f.Now) {
 			continue
 		}
 		if c.Order.To == w.To {
@@ -127,6 +127,11 @@ func (g *Guard) busy(w Wish, f phone.Facts) *Refusal {
 	return r
 }
 
+// Occupies says whether a call counts for the limit of calls at once: it goes on, or nobody knows whether it does.
+func (g *Guard) Occupies(c *phone.Call, now time.Time) bool {
+	return c.Status.Live() && (c.Status != phone.Unconfirmed || c.CreatedAt.Add(g.Length(c.Order)).After(now))
+}
+
 const (
 	faultsWithin   = 10 * time.Minute
 	faultsPause    = 10 * time.Minute
@@ -136,13 +141,23 @@ const (
 
 // paused stops a provider that does not work, and a principal that keeps asking for what it may not have.
 func (g *Guard) paused(w Wish, f phone.Facts) *Refusal {
-	if until := pausedUntil(f.Faults, g.PauseFailures, faultsWithin, faultsPause); until.After(f.Now) {
+	if until := g.ProviderPaused(f.Faults); until.After(f.Now) {
 		return refuse("%d calls through %s failed, or may have, in a short time: it is left alone for a while.", g.PauseFailures, w.Title).until(until)
 	}
-	if until := pausedUntil(f.Refused, g.PauseRefusals, refusalsWithin, refusalsPause); until.After(f.Now) {
+	if until := g.PrincipalPaused(f.Refused); until.After(f.Now) {
 		return refuse("%d requests to call whom outdial must not call were refused in a short time: nobody is called for a while. Tell the person you work for.", g.PauseRefusals).until(until)
 	}
 	return nil
+}
+
+// ProviderPaused is until when a provider is left alone after its faults, the oldest first; a past time or zero: it is not.
+func (p Policy) ProviderPaused(faults []time.Time) time.Time {
+	return pausedUntil(faults, p.PauseFailures, faultsWithin, faultsPause)
+}
+
+// PrincipalPaused is until when a principal's calls are refused after its refusals, the oldest first; likewise.
+func (p Policy) PrincipalPaused(refusals []time.Time) time.Time {
+	return pausedUntil(refusals, p.PauseRefusals, refusalsWithin, refusalsPause)
 }
 
 // pausedUntil is the end of the pause that the last n of those moments, the oldest first, that lie close together have set

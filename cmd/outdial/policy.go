@@ -151,15 +151,19 @@ func linesOf(values []value, names []string) []settingLine {
 	return lines
 }
 
-func (r policyReport) print(p *program) error {
+func (d dialingLine) print(p *program) {
 	switch {
-	case r.Dialing.Ledger == "off":
-		fmt.Fprintf(p.out, "%s dialing is off in this ledger: %s (outdial policy --dialing on)\n", mark(false), plain(r.Dialing.WhyOff))
-	case !r.Dialing.Allowed:
+	case d.Ledger == "off":
+		fmt.Fprintf(p.out, "%s dialing is off in this ledger: %s (outdial policy --dialing on)\n", mark(false), plain(d.WhyOff))
+	case !d.Allowed:
 		fmt.Fprintf(p.out, "%s dialing is off here, and on in this ledger\n", mark(false))
 	default:
 		fmt.Fprintf(p.out, "%s dialing is on\n", mark(true))
 	}
+}
+
+func (r policyReport) print(p *program) error {
+	r.Dialing.print(p)
 	fmt.Fprintf(p.out, "%d contacts, %d entries on the do-not-call list\n\nA call is refused, in this order, by\n", r.Contacts, r.DoNotCall)
 	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, rule := range r.Rules {
