@@ -12,7 +12,7 @@ import (
 
 // Renew says that this process lives: its calls are its own for another lease.
 func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
-	return l.do(ctx, "renew", func(tx *transaction) error {
+	err := l.do(ctx, "renew", func(tx *transaction) error {
 		_, err := tx.Exec(`INSERT INTO processes (id, expires_at) VALUES (?, ?)
 			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`, l.process, micros(tx.now(now).Add(l.lease)))
 		if err == nil {
@@ -20,6 +20,10 @@ func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
 		}
 		return err
 	})
+	if err == nil {
+		l.renewed.Store(micros(now))
+	}
+	return err
 }
 
 // living are the processes that live. A lease that ends later than any can was written by a clock that has been set back

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -30,6 +31,8 @@ type Ledger struct {
 	lease       time.Duration
 	secret      []byte
 	tells       bool
+	committed   func(took time.Duration)
+	renewed     atomic.Int64 // when the lease was last renewed, in microseconds
 	news        news
 }
 
@@ -39,6 +42,8 @@ type Options struct {
 	Look  time.Duration // between two looks for what other processes have recorded: 50 ms; on Postgres between two times it is told
 	Tells bool          // it is to be told when a call has ended: see Endings
 	Deaf  bool          // for tests: no notification of Postgres's is heard
+
+	Committed func(took time.Duration) // is told of each commit, from its begin until it is on disk; nil: nobody is
 }
 
 // Open opens the ledger at a URL, "sqlite:" and a path or one of Postgres's, and brings it up to date. Many processes may
@@ -50,7 +55,7 @@ type Options struct {
 // server_old or server_pooled if the server does not keep what a ledger promises. No error holds a password.
 func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	o.Lease, o.Look = cmp.Or(o.Lease, 30*time.Second), cmp.Or(o.Look, 50*time.Millisecond)
-	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, tells: o.Tells}
+	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, tells: o.Tells, committed: o.Committed}
 	if IsServer(url) {
 		p, err := openPostgres(ctx, url, l.process, o)
 		if err != nil {
@@ -106,8 +111,15 @@ func (l *Ledger) Close() (err error) {
 	return err
 }
 
-// Ready says whether the ledger can be written. Errors: unavailable.
+// Renewed is when this process last renewed its lease, by its own clock.
+func (l *Ledger) Renewed() time.Time { return moment(l.renewed.Load()) }
+
+// Ready says whether the ledger can be written, and whether this process keeps its place in it: one that has not renewed
+// its lease for a whole one may lose its calls to another. Errors: unavailable.
 func (l *Ledger) Ready(ctx context.Context) error {
+	if late := time.Since(l.Renewed()); late > l.lease {
+		return phone.Errorf(phone.Unavailable, "The lease was last renewed %s ago: others may take over this process's calls.", late.Round(time.Second))
+	}
 	return l.do(ctx, "ready", func(*transaction) error { return nil })
 }
 

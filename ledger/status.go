@@ -43,6 +43,11 @@ type Spending struct {
 	Reserved phone.Money // for those that are not: their worst case
 }
 
+// Used is both together, which is what the guard holds against a budget.
+func (s Spending) Used() phone.Money {
+	return phone.Micros(s.Spent.Micros()+s.Reserved.Micros(), s.Spent.Currency())
+}
+
 // Spending gives by currency what the calls of all principals that ring somebody count for, as rule 20 of the guard does:
 // those that were placed within the span.
 func (l *Ledger) Spending(ctx context.Context, within time.Duration, now time.Time) (map[string]Spending, error) {

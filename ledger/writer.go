@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/outdial/outdial/phone"
 )
@@ -59,7 +60,7 @@ func (l *Ledger) gather(first job) []job {
 
 // commit writes a group in one transaction. Each write stands or falls by itself, and all wait for the same sync.
 func (l *Ledger) commit(group []job) {
-	answers := make([]error, len(group))
+	answers, began := make([]error, len(group)), time.Now()
 	err := func() error {
 		tx, err := l.write.write()
 		if err != nil {
@@ -84,6 +85,9 @@ func (l *Ledger) commit(group []job) {
 	}
 	if err == nil {
 		l.news.tell()
+		if l.committed != nil {
+			l.committed(time.Since(began))
+		}
 	}
 	for i, j := range group {
 		j.done <- errors.Join(err, answers[i])

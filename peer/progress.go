@@ -25,6 +25,9 @@ type progressParams struct {
 	Message  string         `json:"message,omitempty"`
 }
 
+// TakesProgress says whether the client has asked for progress on this request.
+func (p *Peer) TakesProgress() bool { return p.link.Send == nil || len(p.link.Token) > 0 }
+
 // Progress tells the client how far req has come. It does nothing if the client sent no progress token.
 //
 // Notifications arrive in the order of the calls and before the result of req, as long as the handler makes them

@@ -102,12 +102,18 @@ func (n Number) Region() string { return n.region }
 // IsZero says whether this is no number at all.
 func (n Number) IsZero() bool { return n.e164 == "" }
 
-// String is the number masked for logs and messages: the first digits and the last two, "+86…00".
+// String is the number masked for logs and messages: the country calling code and the last two digits, "+86…00".
 func (n Number) String() string {
 	if len(n.e164) < 6 {
 		return "no number"
 	}
-	return n.e164[:3] + "…" + n.e164[len(n.e164)-2:]
+	return strings.TrimSuffix(n.e164, n.national) + "…" + n.e164[len(n.e164)-2:]
+}
+
+// Tagged is the number masked, and six hexadecimal digits of its keyed digest, by which it can be followed through a log:
+// "+86…00#a1b2c3". Without the key nobody can find out which number it was by trying them all.
+func (n Number) Tagged(digest func(parts ...string) string) string {
+	return n.String() + "#" + digest("number in a log", n.e164)[:6]
 }
 
 // Format prints the number masked, whatever the verb, so that %+v and %#v reveal nothing either.

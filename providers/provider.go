@@ -135,14 +135,6 @@ func (p *Provider) Check(o phone.Order) error {
 // Place asks the service to call, once. Errors: those of Driver.Place; whatever else an adapter returns is uncertain,
 // since nobody has said that no phone rings.
 func (p *Provider) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
-	began := time.Now()
-	ref, err := p.place(ctx, o)
-	p.log.Info().Str("call", o.CallID).Stringer("to", o.To).Dur("took", time.Since(began)).
-		Str("code", string(phone.CodeOf(err))).AnErr("error", err).Msg("dial")
-	return ref, err
-}
-
-func (p *Provider) place(ctx context.Context, o phone.Order) (phone.Ref, error) {
 	if err := ctx.Err(); err != nil {
 		return "", &phone.Error{Code: phone.Unavailable, Op: p.spec.Name, Err: err, Message: "The time for this call was over before it was sent. Nobody was called; ask again."}
 	}

@@ -1,7 +1,6 @@
 package providers_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
-	"github.com/rs/zerolog"
 )
 
 func number(t *testing.T, e164 string) phone.Number {
@@ -121,27 +119,6 @@ func TestPlaceLeavesTheErrorAlone(t *testing.T) {
 	_, _ = providers.New(providers.Spec{Name: "fake"}, &placer{err: given}, providers.Options{}).Place(t.Context(), phone.Order{})
 	if given.Code != phone.NotFound || given.Op != "" {
 		t.Errorf("%+v", given)
-	}
-}
-
-func TestLogHoldsNoNumberAndNoWords(t *testing.T) {
-	var log bytes.Buffer
-	d := &placer{ref: "c1"}
-	d.lookup = func(int, time.Duration) (phone.Observation, error) {
-		o := words("a secret word")
-		o.Line, o.Extent = phone.WrappingUp, phone.Whole
-		return o, nil
-	}
-	p := providers.New(providers.Spec{Name: "fake"}, d, providers.Options{Log: zerolog.New(&log)})
-	ref, err := p.Place(t.Context(), phone.Order{CallID: "call_1", To: number(t, "+12025550143"), Task: "a secret task"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range p.Observations(t.Context(), ref, providers.How{}) {
-		continue
-	}
-	if s := log.String(); !strings.Contains(s, "call_1") || !strings.Contains(s, "+12…43") || strings.Contains(s, "5550143") || strings.Contains(s, "secret") {
-		t.Errorf("logged: %s", s)
 	}
 }
 

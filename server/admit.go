@@ -35,9 +35,11 @@ func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...strin
 	token, wrong := bearer(r)
 	switch {
 	case wrong != "":
+		e.options.Metrics.notAdmitted("malformed")
 		e.challenge(w, r, http.StatusBadRequest, "invalid_request", wrong, scopes)
 		return auth.Identity{}, false
 	case token == "":
+		e.options.Metrics.notAdmitted("missing")
 		e.challenge(w, r, http.StatusUnauthorized, "", "send a token: Authorization: Bearer …", scopes)
 		return auth.Identity{}, false
 	}
@@ -46,6 +48,7 @@ func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...strin
 		if slices.ContainsFunc(scopes, id.Caller.May) {
 			return id, true
 		}
+		e.options.Metrics.notAdmitted("scope")
 		e.challenge(w, r, http.StatusForbidden, "insufficient_scope", "the token has none of the scopes for this", scopes)
 		return auth.Identity{}, false
 	}
@@ -54,12 +57,15 @@ func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...strin
 	})
 	switch {
 	case errors.Is(err, auth.ErrUnavailable):
+		e.options.Metrics.notAdmitted("unavailable")
 		w.Header().Set("Retry-After", "5")
 		refuse(w, r, http.StatusServiceUnavailable, "tokens cannot be checked now: try again in a moment")
 	case flood:
+		e.options.Metrics.notAdmitted("flood")
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
 		e.challenge(w, r, http.StatusTooManyRequests, "invalid_token", "too many tokens that are not taken: try again later", scopes)
 	default:
+		e.options.Metrics.notAdmitted("invalid")
 		e.challenge(w, r, http.StatusUnauthorized, "invalid_token", "the token is not valid here, or no longer", scopes)
 	}
 	return auth.Identity{}, false
@@ -144,6 +150,7 @@ func (e *Endpoint) mayDo(w http.ResponseWriter, r *http.Request, m message, who 
 	if who.May(scope) {
 		return true
 	}
+	e.options.Metrics.notAdmitted("scope")
 	e.challenge(w, r, http.StatusForbidden, "insufficient_scope", "the token may not do this: it needs the scope "+scope, []string{scope})
 	return false
 }

@@ -2,8 +2,11 @@ package server
 
 import "time"
 
-// RecheckEvery has streams that listen look more often whether their token is still taken.
-func (e *Endpoint) RecheckEvery(d time.Duration) { e.recheck = d }
-
 // AtOnce has each principal have fewer requests under way.
 func (e *Endpoint) AtOnce(n int) { e.crowd.each = n }
+
+// RecheckEvery has streams that listen look more often whether their token is still taken, and probes each for themselves.
+func (e *Endpoint) RecheckEvery(d time.Duration) { e.recheck, e.readiness.fresh = d, 0 }
+
+// Look is what a probe finds.
+func (e *Endpoint) Look() (status int, said string) { return e.readiness.look(e.look) }

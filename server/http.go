@@ -42,6 +42,8 @@ type HTTPOptions struct {
 	AllowedOrigins []string
 	// Receive takes webhooks. Nil: none are taken.
 	Receive Receive
+	// Metrics are served at /metrics, and count who is not let in. Nil: there are none.
+	Metrics *Metrics
 	// Ready says why no work can be taken now, for /readyz. Nil for always ready.
 	Ready func(ctx context.Context) error
 
@@ -58,7 +60,7 @@ func (o HTTPOptions) withDefaults() HTTPOptions {
 	return o
 }
 
-// Endpoint is the HTTP side of the server: /mcp, /webhooks/{provider}, /healthz and /readyz.
+// Endpoint is the HTTP side of the server: /mcp, /webhooks/{provider}, /metrics, /healthz and /readyz.
 type Endpoint struct {
 	options  HTTPOptions
 	guard    guard
@@ -70,7 +72,9 @@ type Endpoint struct {
 	room     *peer.Room
 	gate     gate
 	large    chan struct{} // one long webhook at a time
-	recheck  time.Duration
+
+	readiness readiness
+	recheck   time.Duration
 
 	life context.Context // ends when the grace of a stopping server is over
 	cut  context.CancelFunc
@@ -83,6 +87,7 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	e := &Endpoint{
 		options: o, guard: newGuard(o.PublicURL, o.AllowedHosts, o.AllowedOrigins), tools: s, recheck: recheck,
 		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, 1),
+		readiness: readiness{fresh: readyFor},
 	}
 	if o.Auth != nil {
 		e.sessions.each, e.crowd.each = maxSessions/16, httpPlaces/10
@@ -122,6 +127,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		defer e.crowd.leave(id.Caller.Principal)
 		e.serveMCP(w, r, id)
+	case "/metrics":
+		e.metrics(w, r)
 	case "/healthz":
 		e.health(w, r)
 	case "/readyz":

@@ -281,7 +281,8 @@ func TestStalledClientIsCut(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	var notReady error
-	web := serveHTTP(t, newTools(), server.HTTPOptions{Ready: func(context.Context) error { return notReady }})
+	o := server.HTTPOptions{Ready: func(context.Context) error { return notReady }}
+	web := serveHTTP(t, newTools(), o)
 	get := func(path string) (int, string) {
 		resp, err := web.Client().Get(web.URL + path)
 		if err != nil {
@@ -301,6 +302,8 @@ func TestHealth(t *testing.T) {
 	want("/readyz", 200)
 	notReady = errors.New("the database with its secret is away")
 	want("/healthz", 200)
+	want("/readyz", 200) // a moment ago it was
+	web = serveHTTP(t, newTools(), o)
 	want("/readyz", 503)
 	for _, path := range []string{"/", "/mcp/", "//mcp", "/healthz/x", "/.well-known/x", "/debug/pprof/"} {
 		want(path, 404)

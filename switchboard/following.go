@@ -128,6 +128,9 @@ func (s *Switchboard) recorder(h ledger.Held) follow.Record {
 		}
 		for try := 1; ; try++ {
 			err := s.Ledger.Append(ctx, after, h.Epoch, events, read...)
+			if err == nil {
+				s.meterEvents(after, events)
+			}
 			if err == nil || errors.Is(err, ledger.ErrLost) || ctx.Err() != nil || try == 8 {
 				return err
 			}
@@ -161,6 +164,8 @@ func (s *Switchboard) Watch(ctx context.Context, who phone.Caller, id string, af
 		}
 		line, done := s.desk.Hold(h.Call, history, s.readOn(id))
 		defer done()
+		s.Meter.Watching(1)
+		defer s.Meter.Watching(-1)
 		for e := range line.Watch(ctx, after) {
 			if _, gone := e.Body.(phone.Erased); gone {
 				continue
@@ -296,7 +301,9 @@ func (s *Switchboard) giveUp(ctx context.Context, h ledger.Held) {
 	}
 	if err := s.Ledger.Append(ctx, after, h.Epoch, events); err != nil {
 		s.Log.Error().Err(err).Str("call", h.ID).Msg("a call whose account nobody holds could not be given up")
+		return
 	}
+	s.meterEvents(after, events)
 }
 
 // waitFor waits until the first of the calls that nobody followed were looked up, for a while.

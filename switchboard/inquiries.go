@@ -67,6 +67,7 @@ func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n prov
 		if asked, err = s.Ledger.Answered(context.WithoutCancel(ctx), q.ID, by, string(answer), time.Now()); err != nil {
 			return nil, err
 		}
+		s.Meter.Asked(asked.By)
 	}
 	return n.Ask.Reply(json.RawMessage(asked.Answer)), nil
 }

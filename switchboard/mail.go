@@ -21,6 +21,7 @@ func (s *Switchboard) Receive(ctx context.Context, provider string, header http.
 	if err != nil || !p.Receives() {
 		return nil, phone.Errorf(phone.NotFound, "No webhooks are taken here.")
 	}
+	defer func() { s.meterWebhook(provider, err) }()
 	n, err := p.Receive(header, body)
 	if err != nil {
 		return nil, err

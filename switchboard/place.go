@@ -117,6 +117,7 @@ func (s *Switchboard) Place(ctx context.Context, who phone.Caller, r Request) (P
 func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, instead error) (Placement, error) {
 	p, err := s.plan(ctx, who, r)
 	if err != nil {
+		s.meterRefusal(err)
 		s.noteRefusal(ctx, who, false, err)
 		return Placement{}, err
 	}
@@ -141,6 +142,7 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, in
 		done()
 	}
 	if err != nil {
+		s.meterRefusal(err)
 		if !s.spared(p.provider) {
 			s.noteRefusal(ctx, who, p.wish.RingsNo, err)
 		}
@@ -155,6 +157,7 @@ func (s *Switchboard) place(ctx context.Context, who phone.Caller, r Request, in
 		if held, err = s.Ledger.Rejected(ctx, held.ID, phone.AsFailure(phone.Errorf(phone.Unavailable, "outdial is stopping. Nobody was called; ask again."))); err != nil {
 			return Placement{}, err
 		}
+		s.Meter.Ended(held.Provider, held.Outcome)
 	}
 	call, err := s.await(ctx, who, held)
 	return Placement{Call: call, Replayed: replayed}, err
@@ -253,20 +256,27 @@ func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	o.CallID = h.ID
 	// By the clock on the wall, which goes on while the machine sleeps: a phone must not ring hours after somebody asked.
 	dialing, cancel := context.WithDeadline(ctx, h.CreatedAt.Round(0).Add(sendWithin))
+	began, answered := time.Now(), s.Meter.Dialing(ctx, p.provider.Name())
 	ref, err := p.provider.Place(dialing, o)
 	cancel()
+	answered(meteredAs(dialOf(err)))
+	s.Log.Info().Str("provider", p.provider.Name()).Str("call", h.ID).Str("to", o.To.Tagged(s.Ledger.Digest)).Dur("took", time.Since(began)).
+		Str("code", string(phone.CodeOf(err))).AnErr("error", err).Msg("dial")
 	var settled ledger.Held
 	s.insist(h.ID, ref, func() (rerr error) {
-		switch {
-		case err == nil:
+		switch dialOf(err) {
+		case ledger.Placed:
 			settled, rerr = s.Ledger.Placed(ctx, h.ID, ref)
-		case phone.CodeOf(err) == phone.Uncertain:
+		case ledger.Unknown:
 			settled, rerr = s.Ledger.Unknown(ctx, h.ID, phone.AsFailure(err))
 		default:
 			settled, rerr = s.Ledger.Rejected(ctx, h.ID, phone.AsFailure(err))
 		}
 		return rerr
 	})
+	if settled.Call != nil && settled.Dial == ledger.Rejected {
+		s.Meter.Ended(settled.Provider, settled.Outcome)
+	}
 	if settled.Call == nil || settled.Dial != ledger.Placed {
 		return
 	}
@@ -278,6 +288,17 @@ func (s *Switchboard) dial(ctx context.Context, p plan, h ledger.Held) {
 	if s.Ledger.Follows(settled) {
 		s.follow(settled)
 	}
+}
+
+// dialOf is what a provider's answer makes of a dial.
+func dialOf(err error) ledger.Dial {
+	switch {
+	case err == nil:
+		return ledger.Placed
+	case phone.CodeOf(err) == phone.Uncertain:
+		return ledger.Unknown
+	}
+	return ledger.Rejected
 }
 
 // insist records a fact that must not be lost, however long the ledger cannot be written, until the process ends. The log

@@ -28,6 +28,7 @@ type Options struct {
 	Policy    guard.Policy
 	CallTools []CallTool     // that agents on the line can call
 	OnEnd     *notify.Target // told when a call has ended; nil: nobody is
+	Meter     Meter          // counts what happens; nil: nobody does
 	Log       zerolog.Logger
 }
 
@@ -52,17 +53,26 @@ type Switchboard struct {
 
 // New makes a switchboard. Close ends it.
 func New(o Options) *Switchboard {
+	if o.Meter == nil {
+		o.Meter = unmetered{}
+	}
 	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, boxes: map[string]chan struct{}{}, caughtUp: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
 
+// Ending has no dial begun from now on: who asks for one is told that nobody was called. Those under way go on, and so does
+// all that is followed, until Close.
+func (s *Switchboard) Ending() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
+}
+
 // Close waits for the dials under way, as long as the context allows, and stops following; what was followed is given up
 // for others, or for the next start.
 func (s *Switchboard) Close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
+	s.Ending()
 	dialed := make(chan struct{})
 	go func() { s.dials.Wait(); close(dialed) }()
 	var err error

@@ -106,7 +106,12 @@ func (s *Switchboard) neverPlaced(ctx context.Context, p *providers.Provider, id
 		Code: phone.Unavailable, Reason: "not_placed",
 		Message: fmt.Sprintf("%s never got the call: it is not on its list, two minutes later. Nobody was called; ask again.", p.Spec().Title),
 	}
-	if _, err := s.Ledger.NeverPlaced(ctx, id, why); err != nil {
+	settled, err := s.Ledger.NeverPlaced(ctx, id, why)
+	if err != nil {
 		s.Log.Error().Err(err).Str("call", id).Msg("what became of an uncertain dial could not be recorded")
+		return
+	}
+	if settled.Dial == ledger.Rejected {
+		s.Meter.Ended(settled.Provider, settled.Outcome)
 	}
 }

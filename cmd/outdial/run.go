@@ -12,6 +12,7 @@ import (
 
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers/all"
+	"github.com/outdial/outdial/server"
 	"github.com/spf13/cobra"
 )
 
@@ -68,6 +69,9 @@ type program struct {
 	out, errs io.Writer
 	settings  *settings
 	json      bool
+
+	metrics *server.Metrics // of a server; nil: nobody counts
+	traces  *server.Traces  // nil: none are sent
 }
 
 func (p *program) command() *cobra.Command {

@@ -16,6 +16,7 @@ import (
 	"github.com/outdial/outdial/auth"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/server"
+	"github.com/outdial/outdial/switchboard"
 	"github.com/outdial/outdial/tools"
 	"github.com/spf13/cobra"
 )
@@ -25,16 +26,32 @@ func (p *program) stdio() *cobra.Command {
 		Use:   "stdio",
 		Short: "Serve one MCP client over standard input and output",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.serve(c.Context())
+			o, err := p.serve(c.Context(), false)
 			if err != nil {
 				return err
 			}
-			in := &input{Reader: p.in}
-			defer func() { o.close(in.patience()) }()
+			in, stop := &input{Reader: p.in}, stopping(c.Context(), o.board)
+			defer func() { o.close(min(in.patience(), stop())) }()
 			// A client that has gone must not kill the program by a signal: it has dials to record and leases to give up.
 			signal.Ignore(syscall.SIGPIPE)
-			return server.Stdio(c.Context(), tools.Server(o.board, version()), in, p.out, server.StdioOptions{Log: o.log})
+			return server.Stdio(c.Context(), tools.Server(o.board, version(), p.traces.Options()...), in, p.out, server.StdioOptions{Log: o.log})
 		},
+	}
+}
+
+// stopping has no dial begun any more once the context has ended. left is how long those under way are then waited for:
+// what the requests that asked for them have waited already is part of it.
+func stopping(ctx context.Context, board *switchboard.Switchboard) (left func() time.Duration) {
+	at := make(chan time.Time, 1)
+	stop := context.AfterFunc(ctx, func() {
+		at <- time.Now()
+		board.Ending()
+	})
+	return func() time.Duration {
+		if stop() { // nobody asked it to end
+			return aDial
+		}
+		return max(100*time.Millisecond, aDial-time.Since(<-at))
 	}
 }
 
@@ -70,7 +87,14 @@ func (p *program) http() *cobra.Command {
 	return &cobra.Command{
 		Use:   "http",
 		Short: "Serve MCP clients over streamable HTTP",
-		RunE: using(p.serve, func(ctx context.Context, o opened, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx := c.Context()
+			o, err := p.serve(ctx, true)
+			if err != nil {
+				return err
+			}
+			stop := stopping(ctx, o.board)
+			defer func() { o.close(stop()) }()
 			h, err := protection(o.values, func(s string) { o.log.Error().Msg(s) })
 			if err != nil {
 				return err
@@ -85,9 +109,10 @@ func (p *program) http() *cobra.Command {
 					"Let clients reach it through a proxy that speaks TLS, and nobody else (docs/operating.md).")
 			}
 			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go before the server does
-			h.Receive, h.Ready, h.Log = o.board.Receive, o.ledger.Ready, o.log
-			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version()), h))
-		}),
+			p.metrics.Read(p.standing(o), o.ledger.Renewed)
+			h.Receive, h.Ready, h.Metrics, h.Log, h.Grace = o.board.Receive, o.ledger.Ready, p.metrics, o.log, aDial-2*time.Second
+			return server.HTTP(ctx, ln, server.Handler(tools.Server(o.board, version(), p.traces.Options()...), h))
+		},
 	}
 }
 

@@ -74,7 +74,7 @@ func (p *program) status() *cobra.Command {
 			"provider, and works beside a running server.",
 		Example: "  outdial status\n  outdial status --json",
 		RunE: p.onLedgerAnyhow(func(ctx context.Context, l *ledger.Ledger, values []value, _ []string) error {
-			r, err := p.standing(ctx, l, values, time.Now())
+			r, err := p.statusOf(ctx, l, values, time.Now())
 			if err != nil {
 				return err
 			}
@@ -86,8 +86,8 @@ func (p *program) status() *cobra.Command {
 	}
 }
 
-// standing gathers the report. A policy that cannot be read leaves out what it would say.
-func (p *program) standing(ctx context.Context, l *ledger.Ledger, values []value, now time.Time) (statusReport, error) {
+// statusOf gathers the report. A policy that cannot be read leaves out what it would say.
+func (p *program) statusOf(ctx context.Context, l *ledger.Ledger, values []value, now time.Time) (statusReport, error) {
 	r := statusReport{Live: []openLine{}, Unconfirmed: []openLine{}, Paused: []pauseLine{}, Budgets: []budgetLine{}, Processes: []processLine{}}
 	policy, err := p.policyOf(values)
 	if err != nil {

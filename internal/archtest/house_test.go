@@ -186,9 +186,17 @@ func libraries() map[string]library {
 			in: []string{"auth"}, inTests: []string{"server", "cmd/outdial"},
 			why: "tokens are judged in one place; tests make some to try it with",
 		},
-		"github.com/jackc/pgx/v5":         {in: []string{"ledger"}, why: "SQL is the ledger's secret"},
-		"github.com/gofrs/flock":          {in: []string{"ledger"}, why: "the ledger's file is the one thing that processes share"},
-		"github.com/rs/zerolog":           {in: []string{"switchboard", "server", "providers", "providers/*", "operator", "cmd/outdial"}, why: "only the edges log"},
+		"github.com/jackc/pgx/v5": {in: []string{"ledger"}, why: "SQL is the ledger's secret"},
+		"github.com/gofrs/flock":  {in: []string{"ledger"}, why: "the ledger's file is the one thing that processes share"},
+		"github.com/rs/zerolog":   {in: []string{"switchboard", "server", "providers", "providers/*", "operator", "cmd/outdial"}, why: "only the edges log"},
+		"github.com/prometheus/client_golang": {
+			in: []string{"server"}, why: "the switchboard says what happens, and one place counts it",
+		},
+		"go.opentelemetry.io/otel":     {in: []string{"server"}, why: "spans are made, and kept free of what people write, in one place"},
+		"go.opentelemetry.io/otel/sdk": {in: []string{"server"}, why: "spans are made in one place"},
+		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {
+			in: []string{"server"}, why: "spans are sent from where they are made",
+		},
 		"github.com/spf13/cobra":          {in: []string{"cmd/outdial"}, why: "flags and commands are the binary's"},
 		"github.com/pelletier/go-toml/v2": {in: []string{"cmd/outdial"}, why: "settings are read where the program is put together"},
 		"golang.org/x/term":               {in: []string{"cmd/outdial"}, why: "the terminal is the binary's"},
@@ -199,14 +207,14 @@ func libraries() map[string]library {
 	}
 }
 
-// libraryOf is the row of an imported path.
-func libraryOf(importPath string) (string, library, bool) {
-	for name, l := range libraries() {
-		if importPath == name || strings.HasPrefix(importPath, name+"/") {
-			return name, l, true
+// libraryOf is the row of an imported path: the longest, since modules lie below others.
+func libraryOf(importPath string) (name string, found library, ok bool) {
+	for n, l := range libraries() {
+		if (importPath == n || strings.HasPrefix(importPath, n+"/")) && len(n) > len(name) {
+			name, found, ok = n, l, true
 		}
 	}
-	return "", library{}, false
+	return name, found, ok
 }
 
 // standard says which packages of the standard library are kept out of where.
