@@ -121,10 +121,7 @@ func load(ctx context.Context, q querier, id string) (Held, error) {
 // loadWhere reads the call of that id if it meets the condition. Of one that does not nothing is read: it takes no longer
 // than one that is not there.
 func loadWhere(ctx context.Context, q querier, id, condition string, by ...any) (Held, error) {
-	h, err := scanCall(q.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE `+condition, by...))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Held{}, noCall(id)
-	}
+	h, err := heldWhere(ctx, q, id, condition, by...)
 	if err != nil {
 		return Held{}, err
 	}
@@ -139,6 +136,19 @@ func loadWhere(ctx context.Context, q querier, id, condition string, by ...any) 
 	}
 	h.Call = c
 	return h, nil
+}
+
+// heldOf reads a call without its conversation.
+func heldOf(ctx context.Context, q querier, id string) (Held, error) {
+	return heldWhere(ctx, q, id, `id = ?`, id)
+}
+
+func heldWhere(ctx context.Context, q querier, id, condition string, by ...any) (Held, error) {
+	h, err := scanCall(q.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE `+condition, by...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Held{}, noCall(id)
+	}
+	return h, err
 }
 
 // noCall answers for a call that does not exist and for one of somebody else alike.

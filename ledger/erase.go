@@ -46,7 +46,7 @@ func (l *Ledger) EraseCall(ctx context.Context, id string, now time.Time) (Erasu
 	var e Erasure
 	err := l.do(ctx, "erase", func(tx *transaction) error {
 		e = Erasure{}
-		h, err := load(ctx, tx, id)
+		h, err := heldOf(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (l *Ledger) EraseNumber(ctx context.Context, n phone.Number, now time.Time)
 				return err
 			}
 			if len(open) > 0 {
-				h, err := load(ctx, tx, open[0])
+				h, err := heldOf(ctx, tx, open[0])
 				if err != nil {
 					return err
 				}
@@ -87,7 +87,7 @@ func (l *Ledger) EraseNumber(ctx context.Context, n phone.Number, now time.Time)
 				if i > 0 && time.Since(began) > aBatch {
 					return nil
 				}
-				h, err := load(ctx, tx, id)
+				h, err := heldOf(ctx, tx, id)
 				if err != nil {
 					return err
 				}
@@ -242,24 +242,25 @@ func (l *Ledger) sealKeys(ctx context.Context, tx *transaction, id string) error
 
 // eraseEvents erases what was said from a call's events, and leaves how the line went.
 func eraseEvents(ctx context.Context, tx *transaction, id string) error {
-	if _, err := tx.Exec(`UPDATE events SET kind = ?, body = '{}', at = 0 WHERE call_id = ? AND kind NOT IN ('progress', 'opted_out', 'ended')`, erasedKind, id); err != nil {
+	if _, err := tx.Exec(`UPDATE events SET kind = ?, body = '{}', at = 0
+		WHERE call_id = ? AND kind NOT IN ('progress', 'opted_out', 'ended')`, erasedKind, id); err != nil {
 		return err
 	}
-	ends, err := eventsOf(ctx, tx, id, 0)
+	ends, err := column[string](ctx, tx, `SELECT DISTINCT body FROM events WHERE call_id = ? AND kind = 'ended'`, id)
 	if err != nil {
 		return err
 	}
-	for _, e := range ends {
-		b, ended := e.Body.(phone.Ended)
-		if !ended {
-			continue
+	for _, before := range ends {
+		var b phone.Ended
+		if err := json.Unmarshal([]byte(before), &b); err != nil {
+			return err
 		}
 		b.Summary, b.Recording = "", ""
-		_, body, err := encode(b)
+		_, after, err := encode(b)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE events SET body = ? WHERE call_id = ? AND seq = ?`, body, id, e.Seq); err != nil {
+		if _, err := tx.Exec(`UPDATE events SET body = ? WHERE call_id = ? AND kind = 'ended' AND body = ?`, after, id, before); err != nil {
 			return err
 		}
 	}

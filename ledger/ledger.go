@@ -95,7 +95,7 @@ func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	return &sqliteFile{read: &database{pool: read, read: &sql.TxOptions{ReadOnly: true}}, write: &database{pool: write}, every: o.Look}, nil
+	return &sqliteFile{path: path, read: &database{pool: read, read: &sql.TxOptions{ReadOnly: true}}, write: &database{pool: write}, every: o.Look}, nil
 }
 
 // Close gives up this process's calls and ends the writer. A second Close does nothing.

@@ -137,6 +137,7 @@ func busy(err error) bool {
 
 // sqliteFile is the first dialect: a file that the processes of one machine share. Its one writer is SQLite's own.
 type sqliteFile struct {
+	path        string
 	read, write *database
 	every       time.Duration
 }
@@ -152,14 +153,25 @@ func (*sqliteFile) now(_ context.Context, here time.Time) (time.Time, error) { r
 // scrub empties the log, in which what was overwritten stands until then. Pages are zeroed where something is erased
 // (secure_delete), but not where SQLite has moved a row: only VACUUM leaves nothing there.
 func (f *sqliteFile) scrub(ctx context.Context, thoroughly bool) error {
+	pool := f.write.pool
 	if thoroughly {
-		if _, err := f.write.pool.ExecContext(ctx, `VACUUM`); err != nil {
+		if _, err := pool.ExecContext(ctx, `VACUUM`); err != nil {
 			return err
 		}
+	} else {
+		// While it waits for readers nobody can write, so it does not wait for long.
+		var err error
+		if pool, err = sql.Open("sqlite", dsn(f.path, "immediate", "busy_timeout(40)", "synchronous(FULL)", "fullfsync(1)")); err != nil {
+			return err
+		}
+		defer pool.Close() //nolint:errcheck // it is this one statement's
 	}
 	for tries := 0; ; tries++ {
 		var held, pages, moved int64
-		err := f.write.pool.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&held, &pages, &moved) // it waits for readers as long as for writers
+		err := pool.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&held, &pages, &moved) // it waits for readers as long as for writers
+		if !thoroughly && busy(err) {
+			return nil // the next round does it
+		}
 		if err != nil || held == 0 || !thoroughly {
 			return err
 		}

@@ -253,6 +253,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 	tail.Go(func() { s.Ledger.Tail(ctx) })
 	tail.Go(func() { s.deliver(ctx) })
 	tail.Go(func() { s.tellEndings(ctx) })
+	tail.Go(func() { s.keep(ctx) })
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var renewed time.Time

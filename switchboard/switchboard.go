@@ -29,6 +29,7 @@ type Options struct {
 	CallTools []CallTool     // that agents on the line can call
 	OnEnd     *notify.Target // told when a call has ended; nil: nobody is
 	Meter     Meter          // counts what happens; nil: nobody does
+	Keep      ledger.Keeping // how long what is kept of calls that are over
 	Log       zerolog.Logger
 }
 

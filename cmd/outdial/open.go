@@ -189,6 +189,9 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 	if o.Default != "" && !slices.ContainsFunc(p.specs, func(s providers.Spec) bool { return s.Name == o.Default }) {
 		return o, wrong(values, "provider", "there is no provider %q. There are: %s.", o.Default, strings.Join(names(p.specs), ", "))
 	}
+	if o.Keep, err = keeping(values); err != nil {
+		return o, err
+	}
 	if o.CallTools, err = p.callTools(values); err != nil {
 		return o, err
 	}

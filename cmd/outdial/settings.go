@@ -57,6 +57,7 @@ func general() []providers.Setting {
 		{Name: "hook_secret", Env: "OUTDIAL_HOOK_SECRET", Help: "signs what outdial sends to addresses of yours, as Standard Webhooks does: whsec_ and base64", Secret: true},
 		{Name: "log_level", Env: "OUTDIAL_LOG_LEVEL", Default: "warn", Help: "what goes to stderr: debug, info, warn or error"},
 	}
+	all = append(all, keepSettings()...)
 	for _, s := range guard.Settings() {
 		all = append(all, providers.Setting{Name: s.Name, Env: s.Env(), Default: s.Default, Help: s.Help})
 	}
