@@ -141,6 +141,11 @@ type engine interface {
 	settle(unclear error, closing <-chan struct{}) error
 	// tail tells of other processes' commits until the context ends.
 	tail(ctx context.Context, tell func())
+	// count raises the count by which an older ledger in the place of this one is noticed; counted comes after its commit.
+	count(tx *transaction) error
+	counted(ctx context.Context)
+	// backup makes a copy.
+	backup(ctx context.Context, path string, now time.Time) (Backup, error)
 	// scrub makes what was erased unreadable where the data lies: thoroughly, which may hold up others for a moment, or as
 	// far as that holds up nobody. Errors: unavailable, if somebody's reading stands in the way.
 	scrub(ctx context.Context, thoroughly bool) error

@@ -12,7 +12,11 @@ import (
 
 // Renew says that this process lives: its calls are its own for another lease.
 func (l *Ledger) Renew(ctx context.Context, now time.Time) error {
+	defer l.engine.counted(ctx)
 	err := l.do(ctx, "renew", func(tx *transaction) error {
+		if err := l.engine.count(tx); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`INSERT INTO processes (id, expires_at) VALUES (?, ?)
 			ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`, l.process, micros(tx.now(now).Add(l.lease)))
 		if err == nil {
@@ -112,7 +116,11 @@ func (l *Ledger) Release(ctx context.Context, id string, epoch int64) error {
 
 // Leave gives up all that this process follows.
 func (l *Ledger) Leave(ctx context.Context) error {
+	defer l.engine.counted(ctx)
 	return l.do(ctx, "leave", func(tx *transaction) error {
+		if err := l.engine.count(tx); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`UPDATE calls SET owner = '' WHERE owner = ?`, l.process)
 		if err == nil {
 			_, err = tx.Exec(`DELETE FROM processes WHERE id = ?`, l.process)

@@ -206,6 +206,9 @@ func (p *postgres) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.recognize(ctx, tx); err != nil {
+		return err
+	}
 	return tx.Commit()
 }
 

@@ -55,6 +55,9 @@ func openSQLite(ctx context.Context, path string) (write, read *sql.DB, err erro
 	if err := prepare(ctx, write); err != nil {
 		return nil, nil, errors.Join(err, write.Close())
 	}
+	if err := recognize(ctx, write, path); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
 	read, err = sql.Open("sqlite", dsn(path, "deferred", "query_only(1)"))
 	if err != nil {
 		return nil, nil, errors.Join(err, write.Close())
