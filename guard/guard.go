@@ -69,7 +69,7 @@ func (r Refusal) Err() error {
 func (g *Guard) Judge(w Wish, f phone.Facts) (all []Refusal) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			all = []Refusal{{Code: "guard_fault", Fault: fmt.Errorf("panic: %v", fault), Message: "The guard could not judge this call, so it is refused. Nobody was called; the operator should look at the log."}}
+			all = []Refusal{{Code: "guard_fault", Fault: phone.Panicked(fault), Message: "The guard could not judge this call, so it is refused. Nobody was called; the operator should look at the log."}}
 		}
 	}()
 	w.parsed = parse(w.To)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"time"
 )
 
@@ -119,4 +121,26 @@ func CodeOf(err error) Code {
 		return ""
 	}
 	return AsError(err).Code
+}
+
+// Panicked is what may be logged of a panic, asked for in the deferred function that recovers it: where it happened, and
+// what the runtime says of it. Whatever else code has panicked with is told by its type alone, since it may hold anything.
+func Panicked(p any) error {
+	what := fmt.Sprintf("%T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
+	}
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	for raised := false; ; {
+		f, more := frames.Next()
+		inside := strings.HasPrefix(f.Function, "runtime.")
+		if raised && !inside {
+			return fmt.Errorf("panic in %s, line %d: %s", f.Function, f.Line, what)
+		}
+		raised = raised || f.Function == "runtime.gopanic"
+		if !more {
+			return fmt.Errorf("panic: %s", what)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -174,7 +173,7 @@ func (p *Provider) Lookup(ctx context.Context, ref phone.Ref) (phone.Observation
 func caught[T any](do func() (T, error)) (v T, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("panic in the adapter: %v", fault)
+			err = phone.Panicked(fault)
 		}
 	}()
 	return do()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -103,6 +104,14 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 // ServeHTTP lets nothing be read of a request that the guard refuses, whatever it asks for. Who probes whether the server
 // lives or is ready, or looks for where to get a token, needs none.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil { // net/http would log what it was, which may hold anything
+			if p != http.ErrAbortHandler { //nolint:errorlint // it is panicked with as it is
+				e.options.Log.Error().Err(phone.Panicked(p)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}()
 	if refusal := e.guard.refusal(r); refusal != "" {
 		refuse(w, r, http.StatusForbidden, refusal)
 		return

@@ -177,7 +177,7 @@ func (c *conversation) serve(ctx context.Context, m message, line []byte) {
 func (c *conversation) handle(ctx context.Context, m message, line []byte) (answer []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error().Str("method", m.Method).Bytes("stack", debug.Stack()).Msgf("a handler panicked: %v", p)
+			c.log.Error().Err(phone.Panicked(p)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
 			answer = errorMessage(m.ID, mcp.INTERNAL_ERROR, "internal error")
 		}
 	}()

@@ -3,7 +3,6 @@ package switchboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -48,7 +47,7 @@ func (s *Switchboard) follow(h ledger.Held) (looked <-chan struct{}) {
 func (s *Switchboard) read(ctx context.Context, p *providers.Provider, h ledger.Held, seen func()) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("panic: %v", fault)
+			err = phone.Panicked(fault)
 		}
 	}()
 	history, err := s.Ledger.Events(ctx, h.ID, 0)

@@ -100,7 +100,7 @@ func define[In, Out any](b toolbox, s *mcpserver.MCPServer, t tool, handle func(
 
 // fault is what a model hears of a panic.
 func fault(t tool, p any) error {
-	e := &phone.Error{Code: phone.Internal, Message: "Something went wrong inside outdial; its log says what.", Err: fmt.Errorf("%s: panic: %v", t.name, p)}
+	e := &phone.Error{Code: phone.Internal, Message: "Something went wrong inside outdial; its log says what.", Err: fmt.Errorf("%s: %w", t.name, phone.Panicked(p))}
 	if t.dials {
 		e.Code, e.Message = phone.Uncertain, "Something went wrong inside outdial, and a phone may ring. Do not ask again; look at list_calls first."
 	}

@@ -29,6 +29,7 @@ type load struct {
 	t       *testing.T
 	url     string
 	session string
+	token   string // empty: none is needed
 	client  *http.Client
 }
 
@@ -40,6 +41,9 @@ func (l *load) post(body string) (answer string, status int) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
+	if l.token != "" {
+		r.Header.Set("Authorization", "Bearer "+l.token)
+	}
 	if l.session != "" {
 		r.Header.Set("Mcp-Session-Id", l.session)
 	}
