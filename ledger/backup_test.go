@@ -68,7 +68,7 @@ func TestBackup(t *testing.T) {
 	}
 	restored := open(t, home)
 	why, err := restored.WhyOff(t.Context())
-	if err != nil || !strings.Contains(why, "2 calls were under way") || !strings.Contains(why, "idempotency keys") || !strings.Contains(why, "--dialing on") {
+	if err != nil || !strings.Contains(why, "2 calls were under way") || !strings.Contains(why, "idempotency keys") || !strings.Contains(why, "switch it on") {
 		t.Errorf("%q, %v", why, err)
 	}
 	if f := about(t, restored, "+12025550143"); f.Off != why {
@@ -266,7 +266,7 @@ func TestPostgresRestoredFromADump(t *testing.T) {
 		}
 	}
 	server.SQL(t, url, `CREATE TABLE dumped AS TABLE meta; DROP TABLE meta; ALTER TABLE dumped RENAME TO meta; ALTER TABLE meta ADD PRIMARY KEY (key)`)
-	if why := visit(); !strings.Contains(why, "restored from a dump") || !strings.Contains(why, "--dialing on") {
+	if why := visit(); !strings.Contains(why, "restored from a dump") || !strings.Contains(why, "switch it on") {
 		t.Errorf("restored: %q", why)
 	}
 	if why := visit(); why != "" {

@@ -84,6 +84,9 @@ func (p *program) serve(ctx context.Context, scraped bool) (opened, error) {
 	if warning := p.passing(o.values); warning != "" {
 		o.log.Warn().Msg(warning)
 	}
+	if why, err := o.ledger.WhyOff(ctx); err == nil && why != "" {
+		o.log.Warn().Str("why", why).Msg("dialing is off in this ledger: nobody is called until outdial policy --dialing on")
+	}
 	return o, nil
 }
 

@@ -57,10 +57,14 @@ func (p *program) policy() *cobra.Command {
 		return p.showPolicy(ctx, l, values)
 	})
 	throw := p.onLedgerAnyhow(func(ctx context.Context, l *ledger.Ledger, values []value, _ []string) error {
+		before, err := l.WhyOff(ctx)
+		if err != nil {
+			return err
+		}
 		if err := operator.SwitchDialing(ctx, l, dialing == "on", why); err != nil {
 			return err
 		}
-		return p.switched(ctx, l, values)
+		return p.switched(ctx, l, values, before)
 	})
 	c.RunE = func(c *cobra.Command, args []string) error {
 		given := c.Flags().Changed("dialing")
@@ -78,7 +82,7 @@ func (p *program) policy() *cobra.Command {
 }
 
 // switched tells what the switch now does. A policy that cannot be read must not hinder that.
-func (p *program) switched(ctx context.Context, l *ledger.Ledger, values []value) error {
+func (p *program) switched(ctx context.Context, l *ledger.Ledger, values []value, before string) error {
 	d, err := dialingOf(ctx, l, values)
 	if err != nil {
 		return err
@@ -94,6 +98,9 @@ func (p *program) switched(ctx context.Context, l *ledger.Ledger, values []value
 		fmt.Fprintf(p.out, "Dialing is on in this ledger, and still off wherever %s is %s, as here.\n", setting(values, "", "dialing").From, d.Setting)
 	default:
 		fmt.Fprintln(p.out, "Dialing is on.")
+	}
+	if d.Ledger == "on" && before != "" {
+		fmt.Fprintf(p.out, "It was off: %s\n", plain(before))
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (p *program) command() *cobra.Command {
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print the same JSON as the tools")
 	for _, make := range []func() *cobra.Command{
 		p.demo, p.stdio, p.http, p.call, p.info, p.stream, p.list, p.cancel, p.resolve, p.batch, p.balance, p.check, p.providers,
-		p.approve, p.contacts, p.dnc, p.policy, p.token, p.callToolsCommand, p.doctor, p.status, p.sandbox, p.version,
+		p.approve, p.contacts, p.dnc, p.policy, p.token, p.callToolsCommand, p.doctor, p.status, p.sandbox, p.erase, p.backup, p.version,
 	} {
 		c := make()
 		if c.Args == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(e.WorkDir+"/home", 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "capture": capture, "jsonlines": jsonLines, "isjson": isJSON,
+			"exits": exits, "capture": capture, "jsonlines": jsonLines, "isjson": isJSON, "ledgerhas": ledgerHas,
 		},
 	})
 }
@@ -106,5 +107,24 @@ func isJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if text := ts.ReadFile(args[0]); !json.Valid([]byte(text)) {
 		ts.Fatalf("not one JSON value: %s", text)
+	}
+}
+
+// ledgerhas PATTERN looks for a pattern in the ledger's files as they are.
+func ledgerHas(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] ledgerhas PATTERN")
+	}
+	files, err := filepath.Glob(ts.Getenv("HOME") + "/.local/state/outdial/*")
+	ts.Check(err)
+	if len(files) < 2 {
+		ts.Fatalf("%d files", len(files))
+	}
+	var all []byte
+	for _, f := range files {
+		all = append(all, ts.ReadFile(f)...)
+	}
+	if found := regexp.MustCompile(args[0]).Find(all); (found == nil) != neg {
+		ts.Fatalf("found %q in %v", found, files)
 	}
 }

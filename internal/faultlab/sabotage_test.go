@@ -36,7 +36,7 @@ func sabotages() []sabotage {
 		},
 		{
 			"commits are not synced", "ledger/sqlite.go",
-			[][2]string{{"synchronous(FULL)", "synchronous(OFF)"}},
+			[][2]string{{"\"synchronous(FULL)\", \"fullfsync(1)\", \"foreign_keys(0)\"", "\"synchronous(OFF)\", \"fullfsync(1)\", \"foreign_keys(0)\""}},
 			"SyncBeforeDial|DurableSettings",
 			[]string{"./cmd/outdial", "./ledger"},
 		},
@@ -84,7 +84,7 @@ func sabotages() []sabotage {
 		},
 		{
 			"limits are judged on what stood before the transaction", "ledger/intents.go",
-			[][2]string{{"facts, err := factsAbout(ctx, tx, in.Call)", "facts, err := factsAbout(ctx, l.read, in.Call)"}},
+			[][2]string{{"facts, err := l.factsAbout(ctx, tx, in.Call)", "facts, err := l.factsAbout(ctx, l.read, in.Call)"}},
 			"BudgetRace",
 			[]string{"./cmd/outdial"},
 		},
