@@ -54,7 +54,7 @@ type Options struct {
 // newer outdial has written to it, network_disk if the file lies where SQLite does not hold, not_durable, clock_wrong,
 // server_old or server_pooled if the server does not keep what a ledger promises. No error holds a password.
 func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
-	o.Lease, o.Look = cmp.Or(o.Lease, 30*time.Second), cmp.Or(o.Look, 50*time.Millisecond)
+	o.Lease, o.Look = cmp.Or(o.Lease, usualLease), cmp.Or(o.Look, 50*time.Millisecond)
 	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, tells: o.Tells, committed: o.Committed}
 	if IsServer(url) {
 		p, err := openPostgres(ctx, url, l.process, o)

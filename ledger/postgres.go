@@ -17,8 +17,9 @@ import (
 	"github.com/outdial/outdial/phone"
 )
 
-// How long things may take on Postgres. A process that is stopped or cut off while it holds the one lock is rid of it after
-// idleWithin, well before its lease ends; who waits for the lock waits longer than that.
+// How long things may take on Postgres with a lease of 30 s; with a shorter one, see inLease. A process that is stopped or
+// cut off while it holds the one lock is rid of it after idleWithin, well before its lease ends; who waits for the lock waits
+// longer than that.
 const (
 	idleWithin      = 5 * time.Second
 	lockWithin      = 10 * time.Second
@@ -28,6 +29,15 @@ const (
 	connectWithin   = 5 * time.Second
 	silentFor       = 10 * time.Second // a connection on which the other side says nothing though it should is given up
 )
+
+// usualLease is that of a ledger that is not told another one.
+const usualLease = 30 * time.Second
+
+// inLease is a limit in proportion to the lease: whoever holds the others up must be through before theirs end. It goes no
+// lower than to a tenth, which any server needs.
+func inLease(limit, lease time.Duration) time.Duration {
+	return max(limit/10, min(limit, time.Duration(float64(limit)*lease.Seconds()/usualLease.Seconds())))
+}
 
 // oneWriter is the advisory lock that every transaction that writes takes first, so that there is one writer at a time, as
 // on SQLite. It belongs to the database that it is taken in.
@@ -53,14 +63,14 @@ type postgres struct {
 }
 
 // serverConfig reads a URL. Nothing of it is in an error: it holds a password.
-func serverConfig(url string) (*pgx.ConnConfig, error) {
+func serverConfig(url string, lease time.Duration) (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: this is not a Postgres URL that can be read: postgres://user:password@host:5432/database?sslmode=verify-full, "+
 			"with what is not a letter or a digit in the password as %%XX, and files that it names in their place.")
 	}
 	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectWithin
+		c.ConnectTimeout = inLease(connectWithin, lease)
 	}
 	dialer := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentFor / 2, Interval: silentFor / 5, Count: 3},
@@ -72,9 +82,9 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 		"timezone":                            "UTC",
 		"client_encoding":                     "UTF8",
 		"default_transaction_isolation":       "read committed",
-		"idle_in_transaction_session_timeout": ms(idleWithin),
-		"lock_timeout":                        ms(lockWithin),
-		"statement_timeout":                   ms(statementWithin),
+		"idle_in_transaction_session_timeout": ms(inLease(idleWithin, lease)),
+		"lock_timeout":                        ms(inLease(lockWithin, lease)),
+		"statement_timeout":                   ms(inLease(statementWithin, lease)),
 		"tcp_keepalives_idle":                 "5",
 		"tcp_keepalives_interval":             "2",
 		"tcp_keepalives_count":                "3",
@@ -88,17 +98,17 @@ func ms(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 // openPostgres connects to a server for one writer and several readers, checks that it keeps what it is told, and brings
 // the schema up to date under the lock.
 func openPostgres(ctx context.Context, url, process string, o Options) (p *postgres, err error) {
-	config, err := serverConfig(url)
+	config, err := serverConfig(url, o.Lease)
 	if err != nil {
 		return nil, err
 	}
 	reading := config.Copy()
 	reading.RuntimeParams["default_transaction_read_only"] = "on"
 	p = &postgres{
-		config: reading, process: process, look: o.Look, deaf: o.Deaf, patient: settleWithin,
-		write: &database{pool: pool(config), numbered: true, within: groupWithin},
+		config: reading, process: process, look: o.Look, deaf: o.Deaf, patient: inLease(settleWithin, o.Lease),
+		write: &database{pool: pool(config), numbered: true, within: inLease(groupWithin, o.Lease)},
 		read: &database{
-			pool: pool(reading), numbered: true, within: statementWithin,
+			pool: pool(reading), numbered: true, within: inLease(statementWithin, o.Lease),
 			read: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		},
 	}
@@ -107,7 +117,7 @@ func openPostgres(ctx context.Context, url, process string, o Options) (p *postg
 	p.read.pool.SetMaxIdleConns(4)
 	ctx, cancel := context.WithTimeout(ctx, 2*groupWithin)
 	defer cancel()
-	err = p.examine(ctx)
+	err = p.examine(ctx, inLease(idleWithin, o.Lease))
 	if err == nil {
 		err = p.prepare(ctx)
 	}
@@ -118,12 +128,12 @@ func openPostgres(ctx context.Context, url, process string, o Options) (p *postg
 }
 
 // examine refuses a server with which the ledger's promises do not hold.
-func (p *postgres) examine(ctx context.Context) error {
+func (p *postgres) examine(ctx context.Context, idleLimit time.Duration) error {
 	var version, server int64
 	var idle, durable string
 	asked := time.Now()
 	if err := p.write.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::bigint, `+serverClock+`,
-		current_setting('idle_in_transaction_session_timeout'), current_setting('synchronous_commit')`).Scan(&version, &server, &idle, &durable); err != nil {
+		(extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval) * 1000)::bigint::text, current_setting('synchronous_commit')`).Scan(&version, &server, &idle, &durable); err != nil {
 		return unreachable(err)
 	}
 	took := time.Since(asked)
@@ -134,7 +144,7 @@ func (p *postgres) examine(ctx context.Context) error {
 	switch {
 	case version < leastVersion:
 		return refuse("server_old", "Postgres %d is too old for a ledger: it takes 14 or newer.", version/10000)
-	case idle != "5s":
+	case idle != ms(idleLimit):
 		return refuse("server_pooled", "Something between outdial and Postgres drops the settings of a connection: a pooling proxy. Connect to the server itself.")
 	case skew.Abs() > greatestSkew+took:
 		return refuse("clock_wrong", "The clocks of this machine and of Postgres are %s apart: limits and leases would be told wrong. Set the clocks (NTP) and start again.", skew.Abs().Round(time.Second))

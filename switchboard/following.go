@@ -245,7 +245,8 @@ func givenUp(h ledger.Held) bool {
 
 // Run keeps this process's place among those that share the ledger: it renews its lease, takes up the calls that nobody
 // follows any more, and looks out for what others record. It runs until the context ends: a round at once, one every 5 s,
-// and one soon after anything was recorded, since that may be that a process has given up its calls.
+// and one soon after anything was recorded, since that may be that a process has given up its calls. With a lease shorter
+// than 30 s rounds come as much more often.
 func (s *Switchboard) Run(ctx context.Context) {
 	var tail sync.WaitGroup
 	defer tail.Wait()
@@ -253,7 +254,8 @@ func (s *Switchboard) Run(ctx context.Context) {
 	tail.Go(func() { s.deliver(ctx) })
 	tail.Go(func() { s.tellEndings(ctx) })
 	tail.Go(func() { s.keep(ctx) })
-	tick := time.NewTicker(5 * time.Second)
+	round := min(5*time.Second, max(500*time.Millisecond, s.Ledger.Lease()/6))
+	tick := time.NewTicker(round)
 	defer tick.Stop()
 	var renewed time.Time
 	for first := true; ; first = false {
@@ -281,7 +283,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(soon):
+		case <-time.After(min(soon, round/10)):
 		}
 	}
 }
