@@ -22,12 +22,23 @@ func TestBudgetRace(t *testing.T) {
 	}
 }
 
-func raceForRoom(t *testing.T, setting, reason string) {
+// The same at three replicas on Postgres.
+func TestBudgetRaceOnPostgres(t *testing.T) {
+	for name, tt := range map[string]struct{ setting, reason string }{
+		"money":   {"OUTDIAL_BUDGET_DAY=USD 0.70", "budget_exceeded"},
+		"at once": {"OUTDIAL_CONCURRENT_CALLS=7", "busy"},
+	} {
+		t.Run(name, func(t *testing.T) { raceForRoom(t, tt.setting, tt.reason, "OUTDIAL_DATABASE="+postgres.Database(t)) })
+	}
+}
+
+func raceForRoom(t *testing.T, setting, reason string, more ...string) {
 	const processes, asked, room = 3, 200, 7
 	// The calls go on for longer than the test: none is settled meanwhile.
 	s := record(t, pamelaService(1, steady(600, time.Second)))
 	s.hold(nil, slowly)
 	env := append(s.env(s.base), "OUTDIAL_RATES=pamela=USD 0.10", "OUTDIAL_MAX_DURATION=1m", setting) // the last of two values counts
+	env = append(env, more...)
 	home := t.TempDir()
 	var all []*mcpChild
 	for range processes {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outdial/outdial/internal/pgtest"
 	"github.com/outdial/outdial/providers"
 	"github.com/outdial/outdial/providers/all"
 	pamela "github.com/outdial/outdial/providers/pamela/standin"
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests{m}, map[string]func(){
 		"outdial": func() {
 			x, err := strconv.ParseFloat(cmp.Or(os.Getenv("TEST_SPEED"), strconv.Itoa(speed)), 64)
 			if err != nil {
@@ -49,6 +50,17 @@ func TestMain(m *testing.M) {
 			os.Exit(with.run(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 		},
 	})
+}
+
+// postgres is one server for the tests that share it, one after the other: all that is in it has one lock.
+var postgres pgtest.Server
+
+// tests are those of this package, with what is left to be stopped after them.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	defer postgres.Stop()
+	return t.M.Run()
 }
 
 // via has connections to services go elsewhere than they believe: to each address before a "=" what stands behind it.

@@ -182,13 +182,11 @@ func dialHTTP(t *testing.T, env []string, modern bool) wire {
 	return &httpWire{url: url, modern: modern, client: &http.Client{Transport: transport}}
 }
 
-func (w *httpWire) say(t *testing.T, message []byte, _ bool) (back [][]byte) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+// post sends one message, with the headers of its era.
+func (w *httpWire) post(ctx context.Context, message []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(message))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var m struct {
 		Method string
@@ -210,12 +208,23 @@ func (w *httpWire) say(t *testing.T, message []byte, _ bool) (back [][]byte) {
 	}
 	resp, err := w.client.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	defer resp.Body.Close()
 	if s := resp.Header.Get("Mcp-Session-Id"); s != "" {
 		w.session = s
 	}
+	return resp, nil
+}
+
+func (w *httpWire) say(t *testing.T, message []byte, _ bool) (back [][]byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	resp, err := w.post(ctx, message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
 	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	b := bufio.NewReaderSize(resp.Body, 1<<20)
 	for {
