@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,37 @@ func (l *Ledger) claim(ctx context.Context, working func(id string) bool, where 
 		return nil, err
 	}
 	return held, failed("claim", errors.Join(odd...))
+}
+
+// Lost says which of some calls, each with the epoch that it is followed under, are followed under a later one by now, and
+// which that is.
+func (l *Ledger) Lost(ctx context.Context, epochs map[string]int64) (map[string]int64, error) {
+	ids := slices.Sorted(maps.Keys(epochs))
+	lost := map[string]int64{}
+	for some := range slices.Chunk(ids, 500) {
+		rows, err := l.read.QueryContext(ctx, `SELECT id, epoch FROM calls WHERE id IN (`+places(len(some))+`)`, anys(some)...)
+		if err != nil {
+			return nil, failed("lost", err)
+		}
+		err = func() error {
+			defer rows.Close()
+			for rows.Next() {
+				var id string
+				var now int64
+				if err := rows.Scan(&id, &now); err != nil {
+					return err
+				}
+				if now > epochs[id] {
+					lost[id] = now
+				}
+			}
+			return rows.Err()
+		}()
+		if err != nil {
+			return nil, failed("lost", err)
+		}
+	}
+	return lost, nil
 }
 
 // Release gives one call up, for whoever wants to follow it.

@@ -27,8 +27,8 @@ func (s *Switchboard) follow(h ledger.Held) (looked <-chan struct{}) {
 	if !s.begin(&s.follows, func() {
 		defer seen()
 		defer done() // a call that is not over is then taken up by the next round
-		ctx, cancel := context.WithCancel(s.life)
-		defer cancel()
+		ctx, over := s.held(h)
+		defer over()
 		if h.HangupWanted {
 			s.follows.Go(func() { s.hangUp(ctx, p, h) })
 		}
@@ -269,6 +269,7 @@ func (s *Switchboard) Run(ctx context.Context) {
 				renewed = now
 			}
 		}
+		s.letGo(ctx)
 		looks := s.takeUp(ctx, now)
 		if first {
 			tail.Go(func() { s.waitFor(ctx, looks) })

@@ -236,3 +236,60 @@ func TestCloseWaitsForWhatIsFollowed(t *testing.T) {
 		}
 	})
 }
+
+// A process that has lost a call while it heard nothing of it lets go all the same: who watches there sees what the new
+// follower hears, and the call can be taken up there again.
+func TestALostCallIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := file(t)
+		a := newBoard(t, path, nil, with(newService())) // whose service says nothing
+		p, err := a.Place(t.Context(), me(), ask("+8613800138000", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Look: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		held, err := l.Claim(t.Context(), ledger.Accounts{Ask: []string{"acc"}}, func(string) bool { return false }, time.Now().Add(time.Hour))
+		if err != nil || len(held) != 1 {
+			t.Fatalf("%+v, %v", held, err)
+		}
+		h := held[0]
+		time.Sleep(10 * time.Second) // of the bubble's time
+		if a.worksOn(p.Call.ID) {
+			t.Error("it still works on it")
+		}
+		after := h.Clone()
+		events := h.Observe(phone.Observation{Line: phone.InProgress, Extent: phone.SoFar, Words: words("hello")})
+		for _, e := range events {
+			after.Apply(e)
+		}
+		if err := l.Append(t.Context(), after, h.Epoch, events); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		seen := int64(0)
+		for e, err := range a.Watch(ctx, me(), p.Call.ID, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen = e.Seq; seen == after.Seq {
+				break
+			}
+		}
+		if seen != after.Seq {
+			t.Errorf("who watches there has seen %d events of %d", seen, after.Seq)
+		}
+		if err := l.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // of the bubble's time
+		if !a.worksOn(p.Call.ID) {
+			t.Error("it is not taken up again")
+		}
+		a.stop()
+	})
+}

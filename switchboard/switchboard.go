@@ -48,6 +48,7 @@ type Switchboard struct {
 
 	mu      sync.Mutex
 	working map[string]int           // the calls that something here dials or follows
+	hold    map[*hold]bool           // what follows a call, or searches for it
 	boxes   map[string]chan struct{} // tells the follower of a call that letters about it have come
 	closing bool
 }
@@ -57,7 +58,7 @@ func New(o Options) *Switchboard {
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
-	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, boxes: map[string]chan struct{}{}, caughtUp: make(chan struct{})}
+	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, hold: map[*hold]bool{}, boxes: map[string]chan struct{}{}, caughtUp: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -107,6 +108,51 @@ func (s *Switchboard) work(id string) (done func()) {
 			delete(s.working, id)
 		}
 	})
+}
+
+// hold is what this process does about a call that it has claimed: it ends when another process has claimed it since.
+type hold struct {
+	call  string
+	epoch int64
+	end   context.CancelFunc
+}
+
+// held is the context of what is done about a call under an epoch.
+func (s *Switchboard) held(h ledger.Held) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(s.life)
+	own := &hold{h.ID, h.Epoch, cancel}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold[own] = true
+	return ctx, func() {
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.hold, own)
+	}
+}
+
+// letGo ends what is done here about calls that another process has claimed. Whoever follows such a call learns of it at the
+// next word; but there may be none for long, and meanwhile those who watch here are shown nothing, and nobody here would
+// take the call up again.
+func (s *Switchboard) letGo(ctx context.Context) {
+	epochs := map[string]int64{}
+	s.mu.Lock()
+	for own := range s.hold {
+		epochs[own.call] = max(epochs[own.call], own.epoch)
+	}
+	s.mu.Unlock()
+	lost, err := s.Ledger.Lost(ctx, epochs)
+	if err != nil && ctx.Err() == nil {
+		s.Log.Error().Err(err).Msg("whether calls that are followed here have been taken by another process is not known")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for own := range s.hold {
+		if now, ok := lost[own.call]; ok && own.epoch < now {
+			own.end()
+		}
+	}
 }
 
 // begin starts something of the switchboard's own, unless Close has begun to wait.

@@ -26,7 +26,9 @@ func (s *Switchboard) search(h ledger.Held) {
 	done := s.work(h.ID)
 	if !s.begin(&s.follows, func() {
 		defer done()
-		s.find(s.life, p, h)
+		ctx, over := s.held(h)
+		defer over()
+		s.find(ctx, p, h)
 	}) {
 		done()
 	}
