@@ -84,7 +84,7 @@ func house() map[string]place {
 			why: "it builds the program and is no part of it",
 		},
 		"internal/fleet": {
-			why: "it runs the program from outside, with what stands before it",
+			tests: []string{"internal/pgtest"}, why: "it runs the program from outside, with what stands before it and behind it",
 		},
 		"internal/pgtest": {
 			why: "it gives tests a Postgres, and knows nothing of what they put there",

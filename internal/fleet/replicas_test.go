@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/outdial/outdial/internal/pgtest"
 )
 
 // outdial builds the program, and lets go test know all files that it may be made of: an outcome is cached for as long as
@@ -53,9 +55,9 @@ type replica struct {
 }
 
 // startReplicas starts real outdials on one ledger, waits until they are ready, and gives a token that they take.
-func startReplicas(t *testing.T, port, public string) (all []replica, token string) {
+func startReplicas(t *testing.T, program, ledger, port, public string) (all []replica, token string) {
 	t.Helper()
-	program, dir := outdial(t), t.TempDir()
+	dir := t.TempDir()
 	tokens := "OUTDIAL_TOKENS_FILE=" + filepath.Join(dir, "tokens")
 	made := exec.CommandContext(t.Context(), program, "token", "new", "ann")
 	made.Env = []string{"HOME=" + t.TempDir(), tokens}
@@ -68,7 +70,7 @@ func startReplicas(t *testing.T, port, public string) (all []replica, token stri
 		c := exec.CommandContext(t.Context(), program, "http")
 		said := &log{}
 		c.Env = []string{
-			"HOME=" + t.TempDir(), "OUTDIAL_DATABASE=sqlite:" + filepath.Join(dir, "outdial.db"), "OUTDIAL_ADDR=" + addressOf(i, port), tokens,
+			"HOME=" + t.TempDir(), "OUTDIAL_DATABASE=" + ledger, "OUTDIAL_ADDR=" + addressOf(i, port), tokens,
 			"OUTDIAL_PUBLIC_URL=" + public,
 		}
 		c.Stderr = said
@@ -193,9 +195,24 @@ func (m mcp) tool(session, name, arguments string) map[string]any {
 
 func TestReplicas(t *testing.T) {
 	haproxy(t)
+	program := outdial(t)
+	t.Run("on a file", func(t *testing.T) {
+		t.Parallel()
+		serve(t, program, "sqlite:"+filepath.Join(t.TempDir(), "outdial.db"))
+	})
+	t.Run("on Postgres", func(t *testing.T) {
+		t.Parallel()
+		var server pgtest.Server
+		t.Cleanup(server.Stop)
+		serve(t, program, server.Database(t))
+	})
+}
+
+// serve is three replicas on one ledger, and what they are to their clients.
+func serve(t *testing.T, program, ledger string) {
 	port := freePort(t)
 	url, client := startProxy(t, port)
-	all, token := startReplicas(t, port, url)
+	all, token := startReplicas(t, program, ledger, port, url)
 	m := mcp{t, client, url, token}
 	within(t, "the proxy answers", func() bool { status, _ := m.status("", "tools/list", `{"_meta":{`+modern+`}}`); return status == 200 })
 
