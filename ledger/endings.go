@@ -24,14 +24,20 @@ type Ending struct {
 
 // end notes that it is to be told that a call has ended, once: a record that comes later is no second end.
 func end(tx *transaction, c *phone.Call, at time.Time, e phone.Ended) error {
-	_, err := tx.Exec(`INSERT INTO endings (call_id, outcome, at, due, tries) VALUES (?, ?, ?, ?, 0) ON CONFLICT (call_id) DO NOTHING`,
-		c.ID, string(e.Outcome), micros(at), micros(at))
+	seen, err := column[int64](context.Background(), tx, `SELECT seq FROM events WHERE call_id = ? AND kind = 'ended' LIMIT 2`, c.ID)
+	if err != nil || len(seen) > 1 {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO endings (call_id, outcome, at, due, tries) VALUES (?, ?, ?, 1, 0) ON CONFLICT (call_id) DO NOTHING`,
+		c.ID, string(e.Outcome), micros(at))
 	return err
 }
 
-// Endings takes those that are due to be told, for a minute: Told or Untold says what became of each.
-func (l *Ledger) Endings(ctx context.Context, now time.Time) ([]Ending, error) {
-	due, err := column[string](ctx, l.read, `SELECT call_id FROM endings WHERE due > 0 AND due <= ? ORDER BY due LIMIT 10`, micros(now))
+// Endings takes those that are due to be told, for a minute: Told or Untold says what became of each. Those from before a
+// time are left alone that nobody has tried to tell: nobody wanted to know.
+func (l *Ledger) Endings(ctx context.Context, since, now time.Time) ([]Ending, error) {
+	due, err := column[string](ctx, l.read, `SELECT call_id FROM endings WHERE due > 0 AND due <= ? AND (at > ? OR tries > 0) ORDER BY due LIMIT 10`,
+		micros(now), micros(since))
 	if err != nil || len(due) == 0 {
 		return nil, failed("endings", err) // the usual case, without a write
 	}
@@ -40,7 +46,7 @@ func (l *Ledger) Endings(ctx context.Context, now time.Time) ([]Ending, error) {
 		all = nil
 		for _, id := range due {
 			r, err := tx.Exec(`UPDATE endings SET due = ?, tries = tries + 1 WHERE call_id = ? AND due > 0 AND due <= ?`,
-				micros(now.Add(tellWithin)), id, micros(now))
+				micros(tx.now(now).Add(tellWithin)), id, micros(tx.now(now)))
 			if err != nil {
 				return err
 			}
@@ -62,21 +68,32 @@ func (l *Ledger) Endings(ctx context.Context, now time.Time) ([]Ending, error) {
 }
 
 // Told notes that an ending was told.
-func (l *Ledger) Told(ctx context.Context, id string) error { return l.due(ctx, id, time.Time{}) }
+func (l *Ledger) Told(ctx context.Context, id string) error {
+	return l.do(ctx, "endings", func(tx *transaction) error { return due(tx, id, time.Time{}) })
+}
 
 // Untold notes that an ending could not be told, and when it is tried again: less and less often, for a day. It says
 // whether it is.
 func (l *Ledger) Untold(ctx context.Context, e Ending, now time.Time) (again bool, err error) {
-	next := now.Add(min(5*time.Second<<min(e.Tries-1, 20), time.Hour))
-	if next.After(e.At.Add(tellFor)) {
-		return false, l.due(ctx, e.CallID, time.Time{})
-	}
-	return true, l.due(ctx, e.CallID, next)
+	err = l.do(ctx, "endings", func(tx *transaction) error {
+		next := tx.now(now).Add(min(5*time.Second<<min(e.Tries-1, 20), time.Hour))
+		if again = !next.After(e.At.Add(tellFor)); !again {
+			next = time.Time{}
+		}
+		return due(tx, e.CallID, next)
+	})
+	return again, err
 }
 
-func (l *Ledger) due(ctx context.Context, id string, at time.Time) error {
+func due(tx *transaction, id string, at time.Time) error {
+	_, err := tx.Exec(`UPDATE endings SET due = ? WHERE call_id = ?`, micros(at), id)
+	return err
+}
+
+// ClearEndings drops what was told, or is told no more.
+func (l *Ledger) ClearEndings(ctx context.Context, now time.Time) error {
 	return l.do(ctx, "endings", func(tx *transaction) error {
-		_, err := tx.Exec(`UPDATE endings SET due = ? WHERE call_id = ?`, micros(at), id)
+		_, err := tx.Exec(`DELETE FROM endings WHERE at < ?`, micros(now.Add(-2*tellFor)))
 		return err
 	})
 }

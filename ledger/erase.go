@@ -199,7 +199,7 @@ func (l *Ledger) eraseWords(ctx context.Context, tx *transaction, h Held, e *Era
 	if _, err := tx.Exec(`DELETE FROM inquiries WHERE call_id = ?`, h.ID); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE provider = ? AND ref = ? AND ref <> ''`, h.Provider, string(h.Ref)); err != nil {
+	if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE account = ? AND ref = ? AND ref <> ''`, h.Account, string(h.Ref)); err != nil {
 		return err
 	}
 	if err := l.sealKeys(ctx, tx, h.ID); err != nil {

@@ -65,10 +65,11 @@ func secret(t *testing.T, l *Ledger, number, key string) (Intent, Held) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		letter, err := l.Unread(t.Context(), h)
-		if err != nil {
-			t.Fatal(err)
+		letters, err := l.Letters(t.Context(), h)
+		if err != nil || len(letters) == 0 {
+			t.Fatal(letters, err)
 		}
+		letter := letters[0]
 		after := h.Clone()
 		events := h.Observe(letter.Observation)
 		for _, e := range events {
@@ -79,7 +80,7 @@ func secret(t *testing.T, l *Ledger, number, key string) (Intent, Held) {
 		}
 		h.Call = after
 	}
-	if _, err := l.Post(t.Context(), Letter{Digest: "d" + l.Digest(key), Provider: "stepone", Ref: h.Ref, Observation: phone.Observation{At: now(), Words: []phone.Words{{Text: "canary-letter"}}}}); err != nil {
+	if _, err := l.Post(t.Context(), Letter{Digest: "d" + l.Digest(key), Account: h.Account, Ref: h.Ref, Observation: phone.Observation{At: now(), Words: []phone.Words{{Text: "canary-letter"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	talk := 42 * time.Second
@@ -140,7 +141,7 @@ func found(t *testing.T, l *Ledger, path string) (all []string) {
 // Of what was erased nothing is left in the ledger's files, while others have it open. What must be known still is.
 func TestErase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "outdial.db")
-	l := openWith(t, address(t, path), Options{Tells: true})
+	l := openWith(t, address(t, path), Options{})
 	sibling := openWith(t, address(t, path), Options{})
 	n := number(t, canaryNumber)
 	in, h := secret(t, l, canaryNumber, "canary-key "+canaryNumber)

@@ -66,7 +66,7 @@ func (l *Ledger) insertEvents(tx *transaction, c *phone.Call, events []phone.Eve
 		if err := l.heed(tx, c, e); err != nil {
 			return err
 		}
-		if b, ended := e.Body.(phone.Ended); ended && l.tells {
+		if b, ended := e.Body.(phone.Ended); ended {
 			if err := end(tx, c, e.At, b); err != nil {
 				return err
 			}

@@ -2,9 +2,7 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -12,8 +10,8 @@ import (
 
 // Letter is what a service has told by itself of one of its calls.
 type Letter struct {
-	Digest      string // of its content: the same letter has the same one, however often it comes
-	Provider    string
+	Digest      string    // of its content: the same letter has the same one, however often it comes
+	Account     string    // at the service
 	Ref         phone.Ref // the service's name of the call, which may not be known here yet
 	Observation phone.Observation
 }
@@ -50,8 +48,8 @@ func post(tx *transaction, m Letter) (fresh bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r, err := tx.Exec(`INSERT INTO inbox (digest, provider, ref, at, body, unread) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (digest) DO NOTHING`,
-		m.Digest, m.Provider, string(m.Ref), micros(m.Observation.At), string(body))
+	r, err := tx.Exec(`INSERT INTO inbox (digest, account, ref, at, body, unread) VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (digest) DO NOTHING`,
+		m.Digest, m.Account, string(m.Ref), micros(m.Observation.At), string(body))
 	if err != nil {
 		return false, err
 	}
@@ -59,27 +57,42 @@ func post(tx *transaction, m Letter) (fresh bool, err error) {
 	return n > 0, err
 }
 
-// Unread gives the oldest letter about a call that was not read yet. Errors: not_found, if there is none.
-func (l *Ledger) Unread(ctx context.Context, h Held) (Letter, error) {
-	m := Letter{Provider: h.Provider, Ref: h.Ref}
-	var body string
-	err := l.read.QueryRowContext(ctx, `SELECT digest, body FROM inbox WHERE provider = ? AND ref = ? AND unread = 1 ORDER BY at, digest LIMIT 1`,
-		h.Provider, string(h.Ref)).Scan(&m.Digest, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return m, phone.Errorf(phone.NotFound, "No letter.")
+// mostLetters is how many letters are read at once.
+const mostLetters = 100
+
+// Letters gives the letters about a call that were not read yet, the oldest first, some of them if there are many.
+func (l *Ledger) Letters(ctx context.Context, h Held) ([]Letter, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT digest, body FROM inbox WHERE account = ? AND ref = ? AND unread = 1 ORDER BY at, digest LIMIT ?`,
+		h.Account, string(h.Ref), mostLetters)
+	if err != nil {
+		return nil, failed("letters", err)
 	}
-	if err == nil {
-		err = json.Unmarshal([]byte(body), &m.Observation)
+	defer rows.Close()
+	var all []Letter
+	for rows.Next() {
+		m := Letter{Account: h.Account, Ref: h.Ref}
+		var body string
+		if err := rows.Scan(&m.Digest, &body); err != nil {
+			return nil, failed("letters", err)
+		}
+		if err := json.Unmarshal([]byte(body), &m.Observation); err != nil {
+			return nil, failed("letters", err)
+		}
+		m.Observation.Letter = m.Digest
+		all = append(all, m)
 	}
-	m.Observation.Letter = m.Digest
-	return m, failed("unread", err)
+	return all, failed("letters", rows.Err())
 }
 
-// Addressees are the calls that this process follows and letters about which were not read yet.
-func (l *Ledger) Addressees(ctx context.Context) ([]string, error) {
-	ids, err := column[string](ctx, l.read, `SELECT DISTINCT c.id FROM inbox i JOIN calls c ON c.provider = i.provider AND c.ref = i.ref
-		WHERE i.unread = 1 AND c.owner = ? AND c.status <> 'ended'`, l.process)
-	return ids, failed("addressees", err)
+// Addressees are the calls about which letters were not read yet: those that this process follows, and those of accounts
+// that it holds that are over.
+func (l *Ledger) Addressees(ctx context.Context, accounts []string) (followed, over []string, err error) {
+	const from = `SELECT DISTINCT c.id FROM inbox i JOIN calls c ON c.account = i.account AND c.ref = i.ref WHERE i.unread = 1`
+	followed, err = column[string](ctx, l.read, from+` AND c.owner = ? AND c.status <> 'ended'`, l.process)
+	if err == nil {
+		over, err = column[string](ctx, l.read, from+` AND c.status = 'ended' AND c.erased = 0 AND c.account IN (`+places(len(accounts))+`)`, anys(accounts)...)
+	}
+	return followed, over, failed("addressees", err)
 }
 
 // markRead notes that letters were read. What they say is in the call's events now.
@@ -92,12 +105,11 @@ func markRead(tx *transaction, letters []string) error {
 	return nil
 }
 
-// ClearInbox drops the letters that nobody will read: those about calls that are over or never became known, and what is
-// remembered of old ones.
+// ClearInbox drops the letters that nobody will read: those about calls that never became known, and all after a day.
 func (l *Ledger) ClearInbox(ctx context.Context, now time.Time) error {
 	return l.do(ctx, "inbox", func(tx *transaction) error {
 		if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE unread = 1 AND at < ? AND NOT EXISTS
-			(SELECT 1 FROM calls c WHERE c.provider = inbox.provider AND c.ref = inbox.ref AND c.status <> 'ended')`, micros(now.Add(-strangeFor))); err != nil {
+			(SELECT 1 FROM calls c WHERE c.account = inbox.account AND c.ref = inbox.ref)`, micros(now.Add(-strangeFor))); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`DELETE FROM inbox WHERE at < ?`, micros(now.Add(-rememberedFor)))

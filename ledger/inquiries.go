@@ -9,12 +9,17 @@ import (
 	"github.com/outdial/outdial/phone"
 )
 
-// CallOf gives the call that a service has under a name, without its conversation. Errors: not_found.
-func (l *Ledger) CallOf(ctx context.Context, provider string, ref phone.Ref) (Held, error) {
-	h, err := scanCall(l.read.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE provider = ? AND ref = ?`, provider, string(ref)))
-	if errors.Is(err, sql.ErrNoRows) {
+// CallOf gives the call that a service has under a name in an account, without its conversation. Errors: not_found, also if
+// more than one call has it: then nobody knows which is meant.
+func (l *Ledger) CallOf(ctx context.Context, account string, ref phone.Ref) (Held, error) {
+	all, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE account = ? AND ref = ?`, account, string(ref))
+	if err != nil {
+		return Held{}, failed("call of", err)
+	}
+	if len(all) != 1 {
 		return Held{}, phone.Errorf(phone.NotFound, "There is no such call.")
 	}
+	h, err := scanCall(l.read.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE id = ?`, all[0]))
 	return h, failed("call of", err)
 }
 
@@ -27,7 +32,7 @@ func (l *Ledger) Inquire(ctx context.Context, h Held, q phone.Asked, at time.Tim
 			VALUES (?, ?, ?, ?, ?, ?, '', '', 0) ON CONFLICT (id) DO NOTHING`, q.ID, h.ID, q.Tool, q.Arguments, micros(at), micros(q.Deadline)); err != nil {
 			return err
 		}
-		_, err := post(tx, Letter{Digest: "asked " + q.ID, Provider: h.Provider, Ref: h.Ref, Observation: phone.Observation{At: at, Asked: &q}})
+		_, err := post(tx, Letter{Digest: "asked " + q.ID, Account: h.Account, Ref: h.Ref, Observation: phone.Observation{At: at, Asked: &q}})
 		if err != nil {
 			return err
 		}
@@ -57,7 +62,7 @@ func (l *Ledger) Answered(ctx context.Context, id string, by phone.AnsweredBy, a
 		if !at.After(i.At) {
 			at = i.At.Add(time.Microsecond) // letters are read in the order of their times
 		}
-		_, err = post(tx, Letter{Digest: "answered " + id, Provider: h.Provider, Ref: h.Ref, Observation: phone.Observation{
+		_, err = post(tx, Letter{Digest: "answered " + id, Account: h.Account, Ref: h.Ref, Observation: phone.Observation{
 			At: at, Answered: &phone.Answered{ID: id, By: by, Answer: answer},
 		}})
 		return err
@@ -81,6 +86,16 @@ func inquiry(ctx context.Context, q querier, id string) (callID string, i phone.
 	}
 	i.ID, i.At, i.Deadline, i.By = id, moment(asked), moment(deadline), phone.AnsweredBy(source)
 	return callID, i, err
+}
+
+// neverAnswered is how long after a question its answer is given up for one that nobody knows of: longer than any service
+// waits.
+const neverAnswered = 6 * time.Minute
+
+// Forsaken gives the questions that have no answer and whose process did not live to give one.
+func (l *Ledger) Forsaken(ctx context.Context, now time.Time) ([]string, error) {
+	ids, err := column[string](ctx, l.read, `SELECT id FROM inquiries WHERE source = '' AND asked_at < ? LIMIT 100`, micros(now.Add(-neverAnswered)))
+	return ids, failed("forsaken", err)
 }
 
 // CallTool is a tool that was registered with a service.

@@ -30,7 +30,6 @@ type Ledger struct {
 	process     string
 	lease       time.Duration
 	secret      []byte
-	tells       bool
 	committed   func(took time.Duration)
 	renewed     atomic.Int64 // when the lease was last renewed, in microseconds
 	news        news
@@ -40,7 +39,6 @@ type Ledger struct {
 type Options struct {
 	Lease time.Duration // how long a process that says nothing keeps its calls: 30 s
 	Look  time.Duration // between two looks for what other processes have recorded: 50 ms; on Postgres between two times it is told
-	Tells bool          // it is to be told when a call has ended: see Endings
 	Deaf  bool          // for tests: no notification of Postgres's is heard
 
 	Committed func(took time.Duration) // is told of each commit, from its begin until it is on disk; nil: nobody is
@@ -55,7 +53,7 @@ type Options struct {
 // server_old or server_pooled if the server does not keep what a ledger promises. No error holds a password.
 func Open(ctx context.Context, url string, o Options) (*Ledger, error) {
 	o.Lease, o.Look = cmp.Or(o.Lease, usualLease), cmp.Or(o.Look, 50*time.Millisecond)
-	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, tells: o.Tells, committed: o.Committed}
+	l := &Ledger{jobs: make(chan job), closing: make(chan struct{}), process: "proc_" + newID(), lease: o.Lease, committed: o.Committed}
 	if IsServer(url) {
 		p, err := openPostgres(ctx, url, l.process, o)
 		if err != nil {

@@ -14,7 +14,7 @@ func TestALedgerOfTheFirstSchema(t *testing.T) {
 	keyed := reserve(t, l, wish(t, "+8613800138001", "k", "p"))
 	if _, err := l.write.pool.Exec(`
 		INSERT INTO intents (principal, key, call_id, params) SELECT principal, 'derived:' || name, call_id, 'p' FROM names;
-		DROP TABLE names; DROP INDEX calls_by_ref; DROP INDEX calls_by_age; DROP INDEX calls_not_over;
+		DROP TABLE names; DROP INDEX calls_by_ref; DROP INDEX calls_by_account; DROP INDEX calls_by_age; DROP INDEX calls_not_over;
 		DROP INDEX calls_by_charge; DROP INDEX calls_by_fault; DROP INDEX calls_to_number;
 		ALTER TABLE calls DROP COLUMN currency; ALTER TABLE calls DROP COLUMN per_minute; ALTER TABLE calls DROP COLUMN worst;
 		ALTER TABLE calls DROP COLUMN charge; ALTER TABLE calls DROP COLUMN faulty; ALTER TABLE calls DROP COLUMN erased; ALTER TABLE calls DROP COLUMN erased_at;

@@ -21,10 +21,10 @@ func TestALongNameOfACall(t *testing.T) {
 	if _, err := l.Placed(t.Context(), h.ID, ref); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Post(t.Context(), Letter{Digest: "d", Provider: "stepone", Ref: ref, Observation: phone.Observation{At: now()}}); err != nil {
+	if _, err := l.Post(t.Context(), Letter{Digest: "d", Account: "acc", Ref: ref, Observation: phone.Observation{At: now()}}); err != nil {
 		t.Error(err)
 	}
-	if got, err := l.CallOf(t.Context(), "stepone", ref); err != nil || got.ID != h.ID || got.Ref != ref {
+	if got, err := l.CallOf(t.Context(), "acc", ref); err != nil || got.ID != h.ID || got.Ref != ref {
 		t.Errorf("%+v, %v", got.Call, err)
 	}
 }
@@ -32,29 +32,33 @@ func TestALongNameOfACall(t *testing.T) {
 // Letters, questions of the agent on the line, endings to be told and registered tools are kept alike in either dialect.
 func TestWhatAServerKeeps(t *testing.T) {
 	path := t.TempDir() + "/outdial.db"
-	l := openWith(t, address(t, path), Options{Tells: true})
+	l := openWith(t, address(t, path), Options{})
 	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
 	h, err := l.Placed(t.Context(), h.ID, "r")
 	if err != nil {
 		t.Fatal(err)
 	}
-	letter := Letter{Digest: "d", Provider: "stepone", Ref: "r", Observation: phone.Observation{At: now(), Words: []phone.Words{{Role: phone.Agent, Text: "a\x00b"}}}}
+	letter := Letter{Digest: "d", Account: "acc", Ref: "r", Observation: phone.Observation{At: now(), Words: []phone.Words{{Role: phone.Agent, Text: "a\x00b"}}}}
 	for i := range 2 {
 		if fresh, err := l.Post(t.Context(), letter); err != nil || fresh != (i == 0) {
 			t.Errorf("fresh %v, %v", fresh, err)
 		}
 	}
-	if ids, err := l.Addressees(t.Context()); err != nil || len(ids) != 1 || ids[0] != h.ID {
-		t.Errorf("%v, %v", ids, err)
+	if ids, over, err := l.Addressees(t.Context(), []string{"acc"}); err != nil || len(ids) != 1 || ids[0] != h.ID || len(over) > 0 {
+		t.Errorf("%v, %v, %v", ids, over, err)
 	}
-	got, err := l.Unread(t.Context(), h)
-	if err != nil {
-		t.Fatal(err)
+	letters, err := l.Letters(t.Context(), h)
+	if err != nil || len(letters) != 1 {
+		t.Fatal(letters, err)
+	}
+	got := letters[0]
+	if foreign, err := l.CallOf(t.Context(), "another account", "r"); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("a call of another account: %+v, %v", foreign.Call, err)
 	}
 	if diff := cmp.Diff(letter.Observation.Words, got.Observation.Words); diff != "" || got.Digest != "d" {
 		t.Error(diff)
 	}
-	if c, err := l.CallOf(t.Context(), "stepone", "r"); err != nil || c.ID != h.ID {
+	if c, err := l.CallOf(t.Context(), "acc", "r"); err != nil || c.ID != h.ID {
 		t.Errorf("%+v, %v", c.Call, err)
 	}
 	asked := phone.Asked{ID: "q", Tool: "birthday", Arguments: `{"a":"b"}`, Deadline: now().Add(time.Minute)}
@@ -90,7 +94,10 @@ func TestWhatAServerKeeps(t *testing.T) {
 	if err := l.Append(t.Context(), settled, h.Epoch, events); err != nil {
 		t.Fatal(err)
 	}
-	due, err := l.Endings(t.Context(), now().Add(2*time.Hour))
+	if old, err := l.Endings(t.Context(), now().Add(2*time.Hour), now().Add(2*time.Hour)); err != nil || len(old) > 0 {
+		t.Errorf("an ending from before anybody wanted to know: %+v, %v", old, err)
+	}
+	due, err := l.Endings(t.Context(), now().Add(-time.Hour), now())
 	if err != nil || len(due) != 1 || due[0].CallID != h.ID || due[0].Tries != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}
@@ -100,10 +107,10 @@ func TestWhatAServerKeeps(t *testing.T) {
 	if err := l.Told(t.Context(), h.ID); err != nil {
 		t.Error(err)
 	}
-	if err := l.ClearInbox(t.Context(), now().Add(time.Hour)); err != nil {
+	if err := l.ClearInbox(t.Context(), now().Add(25*time.Hour)); err != nil {
 		t.Error(err)
 	}
-	if _, err := l.Unread(t.Context(), h); phone.CodeOf(err) != phone.NotFound {
+	if left, err := l.Letters(t.Context(), h); err != nil || len(left) > 0 {
 		t.Errorf("%v", err)
 	}
 }

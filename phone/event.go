@@ -67,6 +67,7 @@ const (
 	ByOperator AnsweredBy = "operator" // what the operator has set, or their endpoint gave
 	ByCaller   AnsweredBy = "caller"   // whoever placed the call
 	ByNobody   AnsweredBy = "nobody"   // none came in time: the operator's words for that case
+	ByUnknown  AnsweredBy = "unknown"  // outdial was stopped meanwhile: nobody knows what they were told
 )
 
 // Ended closes a call. After one with a partial record another may come, once the record is there.

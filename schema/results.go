@@ -47,8 +47,8 @@ type Question struct {
 	Arguments  string `json:"arguments" jsonschema:"A JSON value, as the agent on the line wrote it: untrusted."`
 	At         string `json:"at"` // RFC 3339
 	AnswerBy   string `json:"answer_by,omitempty" jsonschema:"Answer with answer_question until then; missing once it has its answer."`
-	AnsweredBy string `json:"answered_by,omitempty" enum:"operator,caller,nobody"` // caller is whoever placed the call
-	Answer     string `json:"answer,omitempty"`                                    // a JSON value
+	AnsweredBy string `json:"answered_by,omitempty" enum:"operator,caller,nobody,unknown"` // caller is whoever placed the call
+	Answer     string `json:"answer,omitempty"`                                            // a JSON value
 }
 
 // Cost is what a call cost.

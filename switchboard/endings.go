@@ -11,8 +11,12 @@ import (
 	"github.com/outdial/outdial/phone"
 )
 
-// endingFor is how long the operator's program may take over one call.
-const endingFor = 30 * time.Second
+const (
+	// endingFor is how long the operator's program may take over one call.
+	endingFor = 30 * time.Second
+	// backlog is from how long before its start on a process tells endings that nobody else has.
+	backlog = 10 * time.Minute
+)
 
 // tellEndings tells the operator's program of each call that has ended, until the context ends. Whichever process is there
 // does it; it is told again after a failure, or if the process that told it did not live to say so.
@@ -20,9 +24,16 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 	if s.OnEnd == nil {
 		return
 	}
-	for {
+	since := time.Now().Add(-backlog)
+	for cleared := since; ; {
+		if now := time.Now(); now.Sub(cleared) > time.Hour {
+			cleared = now
+			if err := s.Ledger.ClearEndings(ctx, now); err != nil && ctx.Err() == nil {
+				s.Fault("endings", err)
+			}
+		}
 		news := s.Ledger.News()
-		due, err := s.Ledger.Endings(ctx, time.Now())
+		due, err := s.Ledger.Endings(ctx, since, time.Now())
 		if err != nil && ctx.Err() == nil {
 			s.Fault("endings", err)
 		}

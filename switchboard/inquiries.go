@@ -27,6 +27,7 @@ type CallTool struct {
 const (
 	longestArguments = 20_000 // characters
 	leastMargin      = 200 * time.Millisecond
+	clocksApart      = time.Minute // at most, of the process that waits for an answer and the one that it comes to
 )
 
 // inquire answers the agent on the line. What it asked and was told become events of the call.
@@ -40,7 +41,7 @@ func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n prov
 		return nil, phone.Errorf(phone.Invalid, "The arguments are too long")
 	}
 	t := s.CallTools[i]
-	h, err := s.Ledger.CallOf(ctx, p.Name(), n.Ref)
+	h, err := s.Ledger.CallOf(ctx, p.Account(), n.Ref)
 	if err != nil {
 		return nil, err
 	}
@@ -170,9 +171,9 @@ func (s *Switchboard) AnswerQuestion(ctx context.Context, who phone.Caller, id, 
 	}
 	late := &phone.Error{
 		Code: phone.Refused, Reason: "too_late", CallID: h.ID, Started: phone.StartedYes,
-		Message: "The agent on the line waits for this answer no more; it was told that there is none.",
+		Message: "The agent on the line waits for this answer no more.",
 	}
-	if q.By == "" && !time.Now().Before(q.Deadline) {
+	if q.By == "" && (!h.Status.Live() || time.Now().After(q.Deadline.Add(clocksApart))) {
 		return nil, late
 	}
 	given := asJSON(answer)
@@ -182,7 +183,7 @@ func (s *Switchboard) AnswerQuestion(ctx context.Context, who phone.Caller, id, 
 		}
 	}
 	switch {
-	case q.By == phone.ByNobody:
+	case q.By == phone.ByNobody, q.By == phone.ByUnknown:
 		return nil, late
 	case q.By != phone.ByCaller || q.Answer != string(given):
 		return nil, &phone.Error{

@@ -2,9 +2,10 @@ package switchboard
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/outdial/outdial/ledger"
@@ -29,7 +30,7 @@ func (s *Switchboard) Receive(ctx context.Context, provider string, header http.
 	if n.Ask != nil {
 		return s.inquire(ctx, p, n)
 	}
-	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: n.Digest, Provider: provider, Ref: n.Ref, Observation: n.Observation})
+	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: n.Digest, Account: p.Account(), Ref: n.Ref, Observation: n.Observation})
 	return nil, err
 }
 
@@ -44,7 +45,14 @@ func (s *Switchboard) heard(ctx context.Context, p *providers.Provider, h ledger
 		hints := make(chan struct{}, 1)
 		how.Hints = hints
 		asked, sent := begin(ctx, p.Observations(ctx, h.Ref, how)), begin(ctx, s.letters(ctx, h, hints))
-		end := func() { stop(); asked.drain(); sent.drain() }
+		end := func() {
+			stop()
+			asked.drain()
+			sent.drain()
+			if fault := errors.Join(asked.fault, sent.fault); fault != nil {
+				panic(fault) // as if it had been met here
+			}
+		}
 		defer end()
 		for from, o := range either(asked, sent) {
 			if !yield(o) {
@@ -61,17 +69,22 @@ func (s *Switchboard) heard(ctx context.Context, p *providers.Provider, h ledger
 		}
 		end() // the service has no more to tell: what it has sent and nobody has read yet is the last
 		for {
-			letter, err := s.Ledger.Unread(context.WithoutCancel(ctx), h)
-			if err != nil || !yield(letter.Observation) {
+			letters, err := s.Ledger.Letters(context.WithoutCancel(ctx), h)
+			if err != nil || len(letters) == 0 {
 				return
+			}
+			for _, letter := range letters {
+				if !yield(letter.Observation) {
+					return
+				}
 			}
 		}
 	}
 }
 
 // either yields what two sources say, until the first has no more.
-func either(first, second source) iter.Seq2[source, phone.Observation] {
-	return func(yield func(source, phone.Observation) bool) {
+func either(first, second *source) iter.Seq2[*source, phone.Observation] {
+	return func(yield func(*source, phone.Observation) bool) {
 		for {
 			select {
 			case o, more := <-first.said:
@@ -91,12 +104,18 @@ func either(first, second source) iter.Seq2[source, phone.Observation] {
 type source struct {
 	said  chan phone.Observation
 	heard chan struct{}
+	fault error // a panic, once said is closed
 }
 
-func begin(ctx context.Context, of iter.Seq[phone.Observation]) source {
-	s := source{make(chan phone.Observation), make(chan struct{})}
+func begin(ctx context.Context, of iter.Seq[phone.Observation]) *source {
+	s := &source{said: make(chan phone.Observation), heard: make(chan struct{})}
 	go func() {
 		defer close(s.said)
+		defer func() {
+			if p := recover(); p != nil {
+				s.fault = fmt.Errorf("panic: %v", p)
+			}
+		}()
 		for o := range of {
 			select {
 			case s.said <- o:
@@ -114,7 +133,7 @@ func begin(ctx context.Context, of iter.Seq[phone.Observation]) source {
 }
 
 // drain waits until the goroutine has ended, after its context has.
-func (s source) drain() {
+func (s *source) drain() {
 	for range s.said { // what is still said is heard by nobody
 	}
 }
@@ -126,8 +145,8 @@ func (s *Switchboard) letters(ctx context.Context, h ledger.Held, hints chan<- s
 		box, done := s.box(h.ID)
 		defer done()
 		for {
-			letter, err := s.Ledger.Unread(ctx, h)
-			if err == nil {
+			letters, err := s.Ledger.Letters(ctx, h)
+			for _, letter := range letters {
 				if !yield(letter.Observation) {
 					return
 				}
@@ -135,10 +154,12 @@ func (s *Switchboard) letters(ctx context.Context, h ledger.Held, hints chan<- s
 				case hints <- struct{}{}:
 				default:
 				}
+			}
+			if len(letters) > 0 {
 				continue
 			}
 			again := time.Hour
-			if phone.CodeOf(err) != phone.NotFound {
+			if err != nil {
 				again = time.Second
 			}
 			select {
@@ -168,7 +189,13 @@ func (s *Switchboard) box(id string) (box <-chan struct{}, done func()) {
 
 // deliver tells the followers of this process of letters, whichever process took them, until the context ends.
 func (s *Switchboard) deliver(ctx context.Context) {
-	if !slices.ContainsFunc(s.Providers, (*providers.Provider).Receives) {
+	var accounts []string
+	for _, p := range s.Providers {
+		if p.Receives() {
+			accounts = append(accounts, p.Account())
+		}
+	}
+	if len(accounts) == 0 {
 		return
 	}
 	var cleared time.Time
@@ -176,15 +203,18 @@ func (s *Switchboard) deliver(ctx context.Context) {
 		news := s.Ledger.News()
 		if now := time.Now(); now.Sub(cleared) > time.Minute {
 			cleared = now
-			if err := s.Ledger.ClearInbox(ctx, now); err != nil && ctx.Err() == nil {
-				s.Fault("inbox", err)
-			}
+			s.clear(ctx, now)
 		}
-		ids, err := s.Ledger.Addressees(ctx)
+		followed, over, err := s.Ledger.Addressees(ctx, accounts)
 		if err != nil && ctx.Err() == nil {
 			s.Fault("addressees", err)
 		}
-		s.tellOfLetters(ids)
+		s.tellOfLetters(followed)
+		for _, id := range over {
+			if _, err := s.hearLate(ctx, id, nil); err != nil && ctx.Err() == nil {
+				s.Fault("late letters", err)
+			}
+		}
 		select {
 		case <-news:
 		case <-time.After(time.Minute):
@@ -192,6 +222,54 @@ func (s *Switchboard) deliver(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// clear drops what nobody will read, and says of questions whose process died that nobody knows what was answered.
+func (s *Switchboard) clear(ctx context.Context, now time.Time) {
+	err := s.Ledger.ClearInbox(ctx, now)
+	forsaken, ferr := s.Ledger.Forsaken(ctx, now)
+	err = errors.Join(err, ferr)
+	for _, id := range forsaken {
+		_, ferr := s.Ledger.Answered(ctx, id, phone.ByUnknown, "null", now)
+		err = errors.Join(err, ferr)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Fault("inbox", err)
+	}
+}
+
+// hearLate adds to a call that is over what letters about it tell that came after its end, and what its provider has told
+// now, if anything. A call whose record is complete has nothing to learn from letters.
+func (s *Switchboard) hearLate(ctx context.Context, id string, told *phone.Observation) (*phone.Call, error) {
+	defer s.work(id)()
+	claimed, err := s.Ledger.ClaimOne(ctx, id, time.Now())
+	if err != nil || len(claimed) == 0 {
+		return nil, err
+	}
+	late := claimed[0]
+	defer func() { _ = s.Ledger.Release(context.WithoutCancel(ctx), late.ID, late.Epoch) }()
+	letters, err := s.Ledger.Letters(ctx, late)
+	if err != nil {
+		return nil, err
+	}
+	var events []phone.Event
+	note := func(o phone.Observation) {
+		for _, e := range late.Observe(o) {
+			late.Apply(e)
+			events = append(events, e)
+		}
+	}
+	var read []string
+	for _, m := range letters {
+		if late.Record != phone.Complete {
+			note(m.Observation)
+		}
+		read = append(read, m.Digest)
+	}
+	if told != nil {
+		note(*told)
+	}
+	return late.Call, s.Ledger.Append(ctx, late.Call, late.Epoch, events, read...)
 }
 
 func (s *Switchboard) tellOfLetters(ids []string) {

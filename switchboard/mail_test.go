@@ -218,9 +218,78 @@ func TestWebhooksRefused(t *testing.T) {
 	if err := b.Ledger.ClearInbox(t.Context(), time.Now().Add(11*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Ledger.Unread(t.Context(), ledger.Held{Call: &phone.Call{Provider: "test", Ref: "a call that is not known"}}); phone.CodeOf(err) != phone.NotFound {
-		t.Errorf("a letter about a call that never came is kept: %v", err)
+	left, err := b.Ledger.Letters(t.Context(), ledger.Held{Call: &phone.Call{Account: "acc", Ref: "a call that is not known"}})
+	if err != nil || len(left) > 0 {
+		t.Errorf("a letter about a call that never came is kept: %v, %v", left, err)
 	}
+}
+
+// Words that come when a call counts as over, and its record never came, are heard all the same: one of them may be a wish
+// not to be called again.
+func TestWebhooksAfterTheEnd(t *testing.T) {
+	s := newTeller()
+	s.slow = true
+	pace := seldom()
+	pace.Longest = 300 * time.Millisecond
+	b := newBoard(t, file(t), nil, s.provider(pace))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t, b, p.Call.ID, 0)
+	send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		c, err := b.Get(t.Context(), me(), p.Call.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Turns) == 1 && !c.OptedOut.IsZero() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s, %s, %d turns, opted out %v", c.Status, c.Record, len(c.Turns), c.OptedOut)
+		}
+		select {
+		case <-b.Ledger.News():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Two accounts at one service may name their calls alike: a webhook of the one says nothing of the other's call.
+func TestWebhooksOfAnotherAccount(t *testing.T) {
+	path := file(t)
+	b := newBoard(t, path, nil, newTeller().provider(seldom()))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp := spec("test")
+	sp.Pace = seldom()
+	other := newBoard(t, path, func(o *Options) {
+		static := tool("static", time.Second)
+		static.Answer = json.RawMessage(`1`)
+		o.CallTools = []CallTool{static}
+	}, providers.New(sp, newTeller(), providers.Options{Account: "another"}))
+	send(t, other, told{Ref: p.Call.Ref, At: 1, Words: words("foreign")})
+	if _, err := other.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, Tool: "static"}.body()); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("a tool's call: %v", err)
+	}
+	send(t, b, told{Ref: p.Call.Ref, At: 2, Words: words("own")})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for e, err := range b.Watch(ctx, me(), p.Call.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := e.Body.(phone.Fragment); ok {
+			if f.Text != "own" {
+				t.Errorf("heard %q", f.Text)
+			}
+			return
+		}
+	}
+	t.Error("its own was not heard")
 }
 
 var orders = flag.Int("orders", 60, "how many of the 720 orders of six webhooks are tried (0: all)")

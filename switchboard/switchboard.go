@@ -331,26 +331,17 @@ func (s *Switchboard) lateRecord(ctx context.Context, c *phone.Call) *phone.Call
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	o, err := p.Lookup(ctx, c.Ref)
-	if err != nil || o.Extent != phone.Whole {
+	var told *phone.Observation
+	if o, err := p.Lookup(ctx, c.Ref); err == nil && o.Extent == phone.Whole {
+		told = &o
+	}
+	if told == nil && !p.Receives() {
 		return c
 	}
-	defer s.work(c.ID)()
-	claimed, err := s.Ledger.ClaimOne(ctx, c.ID, time.Now())
-	if err != nil || len(claimed) == 0 {
-		return c
+	if after, err := s.hearLate(ctx, c.ID, told); err == nil && after != nil {
+		return after
 	}
-	late := claimed[0]
-	defer func() { _ = s.Ledger.Release(context.WithoutCancel(ctx), late.ID, late.Epoch) }()
-	after := late.Clone()
-	events := late.Observe(o)
-	for _, e := range events {
-		after.Apply(e)
-	}
-	if err := s.Ledger.Append(ctx, after, late.Epoch, events); err != nil {
-		return c
-	}
-	return after
+	return c
 }
 
 // holding gives the provider of a call if this process holds the account that placed it.

@@ -202,7 +202,7 @@ func whatNext(c schema.Call) string {
 
 func answeredText(a schema.Answered) string {
 	var p page
-	p.line("The agent on the line has the answer.")
+	p.line("The answer is recorded; the agent on the line gets it if it still waits.")
 	p.fact("call_id", a.CallID)
 	p.fact("question_id", a.QuestionID)
 	p.fact("status", a.Status)

@@ -170,7 +170,7 @@ func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledge
 	if url == "" {
 		return nil, phone.Errorf(phone.Invalid, "There is no home directory to keep calls in: set OUTDIAL_DATABASE, such as sqlite:/var/lib/outdial/outdial.db.")
 	}
-	o := ledger.Options{Lease: p.lease, Tells: valueOf(values, "", "on_end") != ""}
+	o := ledger.Options{Lease: p.lease}
 	if p.metrics != nil {
 		o.Committed = p.metrics.Committed
 	}

@@ -1,12 +1,12 @@
 CREATE TABLE inbox (
-  digest   TEXT PRIMARY KEY,
-  provider TEXT NOT NULL,
-  ref      TEXT NOT NULL,
-  at       BIGINT NOT NULL,
-  body     TEXT NOT NULL,
-  unread   BIGINT NOT NULL
+  digest  TEXT PRIMARY KEY,
+  account TEXT NOT NULL,
+  ref     TEXT NOT NULL,
+  at      BIGINT NOT NULL,
+  body    TEXT NOT NULL,
+  unread  BIGINT NOT NULL
 );
-CREATE INDEX inbox_unread ON inbox (provider, ref) WHERE unread = 1;
+CREATE INDEX inbox_unread ON inbox (account, ref) WHERE unread = 1;
 CREATE INDEX inbox_at ON inbox (at);
 CREATE TABLE inquiries (
   id          TEXT PRIMARY KEY,
@@ -39,3 +39,4 @@ ALTER TABLE calls ADD COLUMN erased BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN erased_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX calls_by_age ON calls (erased, created_at);
 CREATE INDEX names_by_call ON names (call_id);
+CREATE INDEX calls_by_account ON calls (account, ref);
