@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -132,7 +133,7 @@ func (m *Metrics) begin(providers []string) {
 	}
 }
 
-// Dialing, Ended and the other methods of a switchboard.Meter count.
+// Dialing, like the methods after it, is what a switchboard.Meter has.
 func (m *Metrics) Dialing(ctx context.Context, provider string) (answered func(result string)) {
 	began, end := time.Now(), m.o.Traces.dialing(ctx, provider)
 	return func(result string) {
@@ -249,9 +250,7 @@ func (s *stander) Collect(to chan<- prometheus.Metric) {
 	for _, p := range s.o.Providers {
 		live[p] = 0
 	}
-	for p, n := range now.Live {
-		live[p] = n
-	}
+	maps.Copy(live, now.Live)
 	for p, n := range live {
 		gauge(s.live, float64(n), p)
 	}

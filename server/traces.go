@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +164,7 @@ func (s span) SetAttributes(attrs ...tracing.Attribute) {
 			}
 		case "mcp.tool.name": // mcp-go has found the tool by then
 		case "mcp.protocol.version":
-			if ok, err := regexp.MatchString(`^\d{4}-\d{2}-\d{2}$`, a.Value); err != nil || !ok {
+			if _, err := time.Parse(time.DateOnly, a.Value); err != nil {
 				continue
 			}
 		default: // a session's id among them: who knows it can speak in it
