@@ -217,6 +217,8 @@ func shutdown(t *testing.T, start func(*testing.T, string, []string) (func() str
 	if err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for _, c := range all {
 		if c.Provider == "simulator" {
 			continue
