@@ -133,7 +133,7 @@ func (m *Metrics) begin(providers []string) {
 	}
 }
 
-// Dialing, like the methods after it, is what a switchboard.Meter has.
+// Dialing counts a dial and begins its span. It and the methods after it are those of a switchboard.Meter.
 func (m *Metrics) Dialing(ctx context.Context, provider string) (answered func(result string)) {
 	began, end := time.Now(), m.o.Traces.dialing(ctx, provider)
 	return func(result string) {
