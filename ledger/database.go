@@ -142,7 +142,7 @@ type engine interface {
 	// tail tells of other processes' commits until the context ends.
 	tail(ctx context.Context, tell func())
 	// count raises the count by which an older ledger in the place of this one is noticed; counted comes after its commit.
-	count(tx *transaction) error
+	count(tx *transaction)
 	counted(ctx context.Context)
 	// backup makes a copy.
 	backup(ctx context.Context, path string, now time.Time) (Backup, error)

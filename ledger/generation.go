@@ -111,10 +111,9 @@ func writeSide(path string, n int64) (err error) {
 	return f.Sync() // the first time: later ones may come late
 }
 
-// count raises the count in a write of this process's.
-func (*sqliteFile) count(tx *transaction) error {
-	_, err := tx.Exec(`UPDATE meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = ?`, generationKey)
-	return err
+// count raises the count in a write of this process's, which must not fail because of it.
+func (*sqliteFile) count(tx *transaction) {
+	_, _ = tx.Exec(`UPDATE meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = ?`, generationKey)
 }
 
 // counted tells the count beside the file, once it is on disk. Where that fails the next one does it.
@@ -125,7 +124,7 @@ func (f *sqliteFile) counted(ctx context.Context) {
 	}
 }
 
-func (*postgres) count(*transaction) error { return nil }
+func (*postgres) count(*transaction) {}
 
 func (*postgres) counted(context.Context) {}
 
