@@ -37,7 +37,7 @@ func TestStatusOfALedger(t *testing.T) {
 	if err := l.Refused(t.Context(), "bob", false, now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Post(t.Context(), Letter{Digest: "d", Provider: "one", Ref: "r", Observation: phone.Observation{At: now}}); err != nil {
+	if _, err := l.Post(t.Context(), Letter{Digest: "d", Account: "acc", Ref: "r", Observation: phone.Observation{At: now}}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -38,6 +38,8 @@ func (l *listener) report(o Observation) {
 	switch {
 	case len(known) > 0 && embraces(o.Words, known): // it is of all words until then
 		l.merge(o.Words, false)
+	case restates(o.Words, known):
+		l.restate(before, o.Words)
 	case len(fresh) == 0, again && within(spoken(l.call.Turns), o.Words):
 		return
 	default:
@@ -110,4 +112,27 @@ func embraces(whole, part []Words) bool {
 		}
 	}
 	return len(part) == 0
+}
+
+// restates says whether a report begins as the conversation did, with an utterance that nobody says twice by chance, and
+// tells who spoke as it is known, at least as far: one of the utterances reads otherwise by now.
+func restates(report, known []Words) bool {
+	const unlikely = 12 // characters
+	return len(known) > 1 && len(report) >= len(known) && same(known[0], report[0]) && len([]rune(known[0].Text)) >= unlikely &&
+		slices.EqualFunc(known, report[:len(known)], func(a, b Words) bool { return a.Role == b.Role })
+}
+
+// restate corrects the turns that a report of all words until then tells otherwise, and adds those that are new.
+func (l *listener) restate(before []Turn, report []Words) {
+	last := 0
+	for _, t := range slices.Clone(before) {
+		if t.Withdrawn {
+			continue
+		}
+		l.revise(t.ID, report[0])
+		last, report = t.ID, report[1:]
+	}
+	for _, w := range report {
+		last = l.add(last, w)
+	}
 }

@@ -105,3 +105,21 @@ func TestReportOfTheSameAgain(t *testing.T) {
 		t.Fatal(diff)
 	}
 }
+
+// A service that tells all words until then, and corrects one of them, doubles none of the others.
+func TestReportThatCorrects(t *testing.T) {
+	c := newCall()
+	hello, jon, john := Words{Agent, "Hello, this is an AI assistant.", true}, Words{Callee, "I am Jon.", true}, Words{Callee, "I am John.", true}
+	for i, w := range [][]Words{{hello}, {hello, jon}, {hello, john, {Agent, "Thank you.", true}}} {
+		observing(t, c, Observation{At: at(1), Extent: Update, Told: at(i), Words: w})
+	}
+	said := 0
+	for _, w := range transcript(c) {
+		if w == hello {
+			said++
+		}
+	}
+	if got := transcript(c); said != 1 || got[len(got)-1].Text != "Thank you." {
+		t.Errorf("%v", got)
+	}
+}

@@ -20,13 +20,13 @@ import (
 )
 
 // admit tells on whose account a request is, or answers why it goes no further. Nothing of its body is read for that. The
-// token must have one of the scopes. Where no authentication is set up, everybody is the local caller, but for who comes by
-// the public address: that is there for others than those at this machine.
+// token must have one of the scopes. Where no authentication is set up, everybody at this machine is the local caller, and
+// nobody else: who comes by another name than loopback's, or through a proxy that says so.
 //
 // A token is judged before anything is counted, so that no number of wrong ones keeps a right one out.
 func (e *Endpoint) admit(w http.ResponseWriter, r *http.Request, scopes ...string) (auth.Identity, bool) {
-	if e.options.Auth == nil && e.guard.byPublicName(r) {
-		refuse(w, r, http.StatusForbidden, "Forbidden: this server asks nobody who they are, so it takes no calls under its public address; its operator can set OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER")
+	if e.options.Auth == nil && fromElsewhere(r, ownAddress(r)) {
+		refuse(w, r, http.StatusForbidden, "Forbidden: this server asks nobody who they are, so it takes no calls from beyond its machine; its operator can set OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER")
 		return auth.Identity{}, false
 	}
 	if e.options.Auth == nil {

@@ -70,10 +70,16 @@ func (g guard) ourOrigin(origin string, own netip.AddrPort) bool {
 	return isHTTP && isOwn(host, port, own)
 }
 
-// byPublicName says whether a request asks for the public address, where that is not loopback.
-func (g guard) byPublicName(r *http.Request) bool {
-	host, _ := splitHostPort(strings.ToLower(r.Host))
-	return slices.Contains(g.public, strings.ToLower(r.Host)) && !isLoopback(host)
+// fromElsewhere says whether a request comes from beyond this machine, as far as it shows: it asks for a name that is not
+// loopback's, or a proxy says that it has handed it on, under whatever name.
+func fromElsewhere(r *http.Request, own netip.AddrPort) bool {
+	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if r.Header.Get(h) != "" {
+			return true
+		}
+	}
+	host, port := splitHostPort(strings.ToLower(r.Host))
+	return own.IsValid() && !isOwn(host, port, own)
 }
 
 // isOwn says whether host and port are where the connection came to: by a name or an address that can only mean this

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/outdial/outdial/auth"
 )
 
 // unreadable is a body that must not be read.
@@ -59,6 +61,7 @@ func TestGuardMatrix(t *testing.T) {
 		{lan, "office.example:9999", "-", false}, // allowed with its port only
 	}
 	e := Handler(newEmpty(), HTTPOptions{
+		Auth:           &auth.Auth{},
 		AllowedHosts:   []string{"phone.example.com", "Office.example:8757"},
 		AllowedOrigins: []string{"https://Phone.example.com/"},
 	})
@@ -86,6 +89,43 @@ func TestGuardMatrix(t *testing.T) {
 			if passed := w.Code != http.StatusForbidden; passed != c.pass {
 				t.Errorf("%s on %s, Host %q, Origin %q: %d, want pass=%v", route, c.bind, c.host, c.origin, w.Code, c.pass)
 			}
+		}
+	}
+}
+
+// Where nobody is asked who they are, only this machine is served: whatever name a proxy asks by, and whatever is allowed.
+func TestNobodyFromElsewhere(t *testing.T) {
+	public, err := PublicURL("https://phone.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := Handler(newEmpty(), HTTPOptions{PublicURL: public, AllowedHosts: []string{"phone.example.com", "other.example"}})
+	for _, tt := range []struct {
+		host, header string
+		here         bool
+	}{
+		{"127.0.0.1:8757", "", true},
+		{"localhost:8757", "", true},
+		{"phone.example.com", "", false},
+		{"phone.example.com:8443", "", false},
+		{"PHONE.example.com:80", "", false},
+		{"other.example", "", false},
+		{"127.0.0.1:8757", "X-Forwarded-For", false},
+		{"127.0.0.1:8757", "X-Forwarded-Host", false},
+		{"127.0.0.1:8757", "X-Real-IP", false},
+		{"127.0.0.1:8757", "Forwarded", false},
+		{"127.0.0.1:8757", "Via", false},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(`{}`))
+		r.Host = tt.host
+		if tt.header != "" {
+			r.Header.Set(tt.header, "203.0.113.9")
+		}
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8757})))
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		if here := w.Code != http.StatusForbidden; here != tt.here {
+			t.Errorf("Host %s, %s: %d", tt.host, tt.header, w.Code)
 		}
 	}
 }

@@ -72,7 +72,7 @@ type Endpoint struct {
 	sessions *sessions
 	room     *peer.Room
 	gate     gate
-	large    chan struct{} // one long webhook at a time
+	large    chan struct{} // the places that long webhooks take
 
 	readiness readiness
 	recheck   time.Duration
@@ -87,7 +87,7 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	o = o.withDefaults()
 	e := &Endpoint{
 		options: o, guard: newGuard(o.PublicURL, o.AllowedHosts, o.AllowedOrigins), tools: s, recheck: recheck,
-		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, 1),
+		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, largeAtOnce),
 		readiness: readiness{fresh: readyFor},
 	}
 	if o.Auth != nil {

@@ -22,9 +22,10 @@ const (
 	maxWebhook = 1 << 20
 	// webhookTimeout is how long a webhook's body may take to come.
 	webhookTimeout = 10 * time.Second
-	// largeWebhook is from which length on webhooks are looked at one after the other: to refuse a long forged one costs
-	// time, and the short genuine ones must not wait for it.
+	// largeWebhook is from which length on a webhook needs one of largeAtOnce places, so that what is held of them is bounded.
 	largeWebhook = 64 << 10
+	largeAtOnce  = 64
+	placeWithin  = 2 * time.Second
 )
 
 // webhook answers a webhook as services expect it: any 2xx is taken, 4xx need not be sent again.
@@ -42,15 +43,19 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 		refuse(w, r, http.StatusUnsupportedMediaType, "a webhook is application/json")
 		return
 	}
+	if r.ContentLength < 0 || r.ContentLength > largeWebhook {
+		if !e.place(r.Context()) {
+			w.Header().Set("Retry-After", "5")
+			refuse(w, r, http.StatusServiceUnavailable, "too many long webhooks at once")
+			return
+		}
+		defer func() { <-e.large }()
+	}
 	body, status := webhookBody(w, r)
 	if status != 0 {
 		w.Header().Set("Connection", "close")
 		http.Error(w, http.StatusText(status), status)
 		return
-	}
-	if len(body) > largeWebhook {
-		e.large <- struct{}{}
-		defer func() { <-e.large }()
 	}
 	if !e.gate.enter() {
 		w.Header().Set("Retry-After", "5")
@@ -78,6 +83,18 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 		e.options.Log.Warn().Err(err).Msg("a webhook could not be taken")
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "try again", http.StatusServiceUnavailable)
+	}
+}
+
+// place waits for one of the places for long webhooks, for a moment.
+func (e *Endpoint) place(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, placeWithin)
+	defer cancel()
+	select {
+	case e.large <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

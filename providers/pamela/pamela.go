@@ -87,7 +87,7 @@ func open(o options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{client: c, key: o.key, secrets: o.secrets}
+	d := &Driver{client: c, key: o.key, secrets: o.secrets, short: newLane(2, 200), long: newLane(1, 8)}
 	if d.Receives() { // what could not be told from what others forge is not sent for
 		d.webhooks = o.webhooks
 	}
@@ -100,6 +100,8 @@ type Driver struct {
 	key    string // to keep it out of the log, should the service repeat it
 
 	secrets  [2]string
+	short    *lane // of webhooks
+	long     *lane
 	webhooks webhooks
 }
 
@@ -167,7 +169,7 @@ func (d *Driver) Receives() bool { return d.secrets[0] != "" || d.secrets[1] != 
 // Receive reads a webhook. Its signature names no time, so it may be an old one that somebody sends again: of what it
 // says only the words are taken, and whether they are new the call's conversation tells. Errors: unauthorized, invalid.
 func (d *Driver) Receive(header http.Header, body []byte) (providers.Notice, error) {
-	v, err := verified(header, body, d.secrets[:]...)
+	v, err := d.verified(header, body)
 	if err != nil {
 		return providers.Notice{}, err
 	}

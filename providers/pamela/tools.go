@@ -64,7 +64,7 @@ func toolList(raw []byte) ([]providers.RegisteredTool, error) {
 	return all, nil
 }
 
-// asked reads the webhook of a tool's call. correlation_id names the question; without one what is asked does.
+// asked reads the webhook of a tool's call.
 func asked(event upstream.Object) *providers.Ask {
 	arguments, err := json.Marshal(event["arguments"])
 	if err != nil || event["arguments"] == nil {
@@ -74,11 +74,7 @@ func asked(event upstream.Object) *providers.Ask {
 	return &providers.Ask{
 		ID: correlation, Tool: event.Text("tool_name"), Arguments: arguments,
 		Reply: func(result json.RawMessage) []byte {
-			answer := map[string]any{"result": result}
-			if correlation != "" {
-				answer["correlation_id"] = correlation
-			}
-			b, _ := json.Marshal(answer) //nolint:errchkjson // result is JSON, or this is an empty answer
+			b, _ := json.Marshal(map[string]any{"result": result, "correlation_id": correlation}) //nolint:errchkjson // result is JSON, or this is an empty answer
 			return b
 		},
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func receiver(secrets ...string) *Driver {
-	d := &Driver{}
+	d := &Driver{short: newLane(1, 1), long: newLane(1, 1)}
 	copy(d.secrets[:], secrets)
 	return d
 }
