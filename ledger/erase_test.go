@@ -320,3 +320,25 @@ func TestErasedNumbersCountOnce(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A letter about an erased call that comes again is heard by nobody and soon gone.
+func TestALetterAboutAnErasedCall(t *testing.T) {
+	l := fresh(t)
+	_, h := secret(t, l, canaryNumber, "k")
+	if _, err := l.EraseCall(t.Context(), h.ID, now()); err != nil {
+		t.Fatal(err)
+	}
+	letter := Letter{Digest: "again", Account: h.Account, Ref: h.Ref, Observation: phone.Observation{At: now(), Words: []phone.Words{{Text: "canary-letter"}}}}
+	if _, err := l.Post(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	if followed, over, err := l.Addressees(t.Context(), []string{h.Account}); err != nil || len(followed)+len(over) != 0 {
+		t.Errorf("%v, %v, %v", followed, over, err)
+	}
+	if err := l.ClearInbox(t.Context(), now().Add(11*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := column[string](t.Context(), l.read, `SELECT body FROM inbox WHERE body <> ''`); err != nil || len(left) != 0 {
+		t.Errorf("%q, %v", left, err)
+	}
+}

@@ -105,11 +105,12 @@ func markRead(tx *transaction, letters []string) error {
 	return nil
 }
 
-// ClearInbox drops the letters that nobody will read: those about calls that never became known, and all after a day.
+// ClearInbox drops the letters that nobody will read: those about calls that never became known or were
+// erased, and all after a day.
 func (l *Ledger) ClearInbox(ctx context.Context, now time.Time) error {
 	return l.do(ctx, "inbox", func(tx *transaction) error {
 		if _, err := tx.Exec(`UPDATE inbox SET unread = 0, body = '' WHERE unread = 1 AND at < ? AND NOT EXISTS
-			(SELECT 1 FROM calls c WHERE c.account = inbox.account AND c.ref = inbox.ref)`, micros(now.Add(-strangeFor))); err != nil {
+			(SELECT 1 FROM calls c WHERE c.account = inbox.account AND c.ref = inbox.ref AND c.erased = 0)`, micros(now.Add(-strangeFor))); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`DELETE FROM inbox WHERE at < ?`, micros(now.Add(-rememberedFor)))
