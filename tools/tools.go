@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -75,10 +76,15 @@ func (b toolbox) follow(ctx context.Context, c client, f follows, within time.Du
 				if _, said := e.Body.(phone.Fragment); said && c.peer.TakesProgress() && e.At.After(began) {
 					delays = append(delays, time.Since(e.At))
 				}
+			} else if wait.Err() != nil {
+				break // much may have been said since a client that has gone read the last of it
 			}
 			if q, asked := e.Body.(phone.Asked); asked && b.waits(ctx, c.who, f.id, q) {
 				break // whoever is to answer must hear of it while there is time
 			}
+		}
+		if errors.Is(context.Cause(wait), peer.ErrGone) { // the answer may be long, and nobody is left to read it
+			return nil, &phone.Error{Code: phone.Unavailable, CallID: f.id, Started: phone.StartedUnknown, Message: "The client is no longer listening."}
 		}
 		if pushed {
 			time.Sleep(settle) // nothing can be waited for: it is the client's reading that needs the time
