@@ -17,6 +17,9 @@ import (
 const (
 	defaultHost = "127.0.0.1"
 	defaultPort = "8757"
+	// sendBuffer is how many bytes the system may keep for a client that does not read, which is how soon such a one is
+	// noticed: by itself it would keep megabytes for each.
+	sendBuffer = 256 << 10
 )
 
 // Listen listens on addr ("host:port", "host" or ""; by default 127.0.0.1:8757; port 0 takes a free one). Without
@@ -116,6 +119,12 @@ func HTTP(ctx context.Context, ln net.Listener, e *Endpoint) error {
 		ErrorLog:          log,
 		// Not ctx: its end is when requests begin to have the grace, not when they lose their own context.
 		BaseContext: func(net.Listener) context.Context { return e.life },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if c, ok := c.(*net.TCPConn); ok {
+				_ = c.SetWriteBuffer(sendBuffer)
+			}
+			return ctx
+		},
 		// No ReadTimeout and no WriteTimeout: they would end streams. Bodies and each write have their own.
 	}
 	served := make(chan error, 1)
