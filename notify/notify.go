@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -25,7 +24,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,13 +43,15 @@ type Target struct {
 	key     []byte
 	client  *http.Client
 	command string
+	hidden  []string // variables
 }
 
 // Parse reads an https address, or http on this machine, or else a command line for the system's shell. An address needs a
-// secret as Standard Webhooks has it: "whsec_" and 24 to 64 bytes in base64. Errors: invalid.
-func Parse(target, secret string) (*Target, error) {
-	if !strings.Contains(target, "://") {
-		return &Target{command: target}, nil
+// secret as Standard Webhooks has it: "whsec_" and 24 to 64 bytes in base64. Of this program's environment a command gets all
+// but the variables that are hidden. Errors: invalid.
+func Parse(target, secret string, hidden ...string) (*Target, error) {
+	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`).MatchString(target) {
+		return &Target{command: target, hidden: hidden}, nil
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
@@ -56,7 +59,7 @@ func Parse(target, secret string) (*Target, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, prefix))
 	if err != nil || len(key) < 24 || len(key) > 64 || !strings.HasPrefix(secret, prefix) {
-		return nil, phone.Errorf(phone.Invalid, "an address needs a secret to sign with: whsec_ and 24 to 64 bytes in base64, such as %s.", NewSecret())
+		return nil, phone.Errorf(phone.Invalid, "an address needs a secret to sign with: whsec_ and 24 to 64 bytes in base64, such as openssl rand -base64 32 makes.")
 	}
 	return &Target{url: u, key: key, client: &http.Client{
 		Transport: &http.Transport{
@@ -68,13 +71,6 @@ func Parse(target, secret string) (*Target, error) {
 }
 
 const prefix = "whsec_"
-
-// NewSecret makes a secret to sign with.
-func NewSecret() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b)
-	return prefix + base64.StdEncoding.EncodeToString(b)
-}
 
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
@@ -144,7 +140,11 @@ func (t *Target) run(ctx context.Context, m Message) ([]byte, error) {
 	}
 	c := exec.CommandContext(ctx, shell[0], shell[1], t.command) //nolint:gosec // the command is the operator's own
 	c.Stdin = bytes.NewReader(m.Body)
-	c.Env = os.Environ()
+	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(t.hidden, name)
+	})
+	together(c)
 	for k, v := range m.Env {
 		c.Env = append(c.Env, k+"="+v)
 	}

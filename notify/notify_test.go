@@ -1,13 +1,17 @@
 package notify
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -38,8 +42,8 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
-	for _, target := range []string{"https://example.com/x", "http://localhost:1/x", "http://127.0.0.1:1", "http://[::1]:1", "logger done"} {
-		if _, err := Parse(target, NewSecret()); err != nil {
+	for _, target := range []string{"https://example.com/x", "http://localhost:1/x", "http://127.0.0.1:1", "http://[::1]:1", "logger done", "curl -d @- https://example.com/x"} {
+		if _, err := Parse(target, secret); err != nil {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
@@ -110,6 +114,22 @@ func TestCommand(t *testing.T) {
 		if got, err := c.Tell(t.Context(), m); err != nil || string(got) != want {
 			t.Errorf("%s: %.40q, %v", command, got, err)
 		}
+	}
+	t.Setenv("OUTDIAL_HUSH", "hush")
+	hiding, _ := Parse(`printf "%s" "$OUTDIAL_HUSH"`, "", "OUTDIAL_HUSH")
+	if got, err := hiding.Tell(t.Context(), m); err != nil || string(got) != "" {
+		t.Errorf("a secret of this program's was handed on: %q, %v", got, err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	file := filepath.Join(t.TempDir(), "late")
+	slow, _ := Parse(`(sleep 2; echo late > `+file+`); true`, "")
+	if _, err := slow.Tell(short, m); err == nil {
+		t.Error("a command that was cut short is no error")
+	}
+	time.Sleep(2500 * time.Millisecond) // what it has started would write by then
+	if _, err := os.Stat(file); err == nil {
+		t.Error("what a command had started went on without it")
 	}
 	c, _ := Parse("exit 3", "")
 	if _, err := c.Tell(t.Context(), m); err == nil {

@@ -46,15 +46,17 @@ func CallTools(ctx context.Context, l *ledger.Ledger, p *providers.Provider, dec
 	for _, d := range declared {
 		t := Tool{Name: d.Name, State: ToolMissing}
 		for _, r := range there {
-			if r.Name != d.Name || t.State == ToolRegistered {
+			if r.Name != d.Name || t.State == ToolTaken {
 				continue
 			}
-			t.ID, t.State = r.ID, ToolTaken
-			if i := slices.IndexFunc(ours, func(o ledger.CallTool) bool { return o.ID == r.ID }); i >= 0 {
-				t.State = ToolChanged
-				if ours[i].Digest == digest(d) {
-					t.State = ToolRegistered
-				}
+			i := slices.IndexFunc(ours, func(o ledger.CallTool) bool { return o.ID == r.ID })
+			switch {
+			case i < 0:
+				t.ID, t.State = r.ID, ToolTaken
+			case ours[i].Digest == digest(d):
+				t.ID, t.State = r.ID, ToolRegistered
+			default:
+				t.ID, t.State = r.ID, ToolChanged
 			}
 		}
 		all = append(all, t)
@@ -86,7 +88,7 @@ func SyncCallTools(ctx context.Context, l *ledger.Ledger, p *providers.Provider,
 		if t.State == ToolTaken && !replace {
 			return &phone.Error{
 				Code: phone.Refused, Reason: "name_taken",
-				Message: "The service has a tool " + t.Name + " that outdial has not registered. Nothing was changed. Name yours otherwise, or replace it with --replace.",
+				Message: "The service has a tool " + t.Name + " that outdial does not know for its own: somebody else has registered it, or outdial, and the answer was lost. Nothing was changed. Name yours otherwise, or replace it with --replace.",
 			}
 		}
 	}

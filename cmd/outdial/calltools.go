@@ -59,7 +59,7 @@ func (p *program) callTools(values []value) ([]switchboard.CallTool, error) {
 	}
 	var all []switchboard.CallTool
 	for _, one := range in.Tools {
-		t, err := one.tool(valueOf(values, "", "hook_secret"))
+		t, err := one.tool(values)
 		if err == nil && slices.ContainsFunc(all, func(o switchboard.CallTool) bool { return o.Name == t.Name }) {
 			err = errors.New("it is declared twice")
 		}
@@ -71,7 +71,7 @@ func (p *program) callTools(values []value) ([]switchboard.CallTool, error) {
 	return all, nil
 }
 
-func (c callTool) tool(secret string) (switchboard.CallTool, error) {
+func (c callTool) tool(values []value) (switchboard.CallTool, error) {
 	t := switchboard.CallTool{
 		CallTool:  providers.CallTool{Name: c.Name, Description: strings.TrimSpace(c.Description), Input: c.Input, Timeout: 30 * time.Second},
 		AskCaller: c.AskCaller, Fallback: c.Fallback,
@@ -108,7 +108,7 @@ func (c callTool) tool(secret string) (switchboard.CallTool, error) {
 		t.Answer, err = json.Marshal(c.Answer)
 	}
 	if c.Endpoint != "" {
-		if t.Endpoint, err = notify.Parse(c.Endpoint, secret); err != nil {
+		if t.Endpoint, err = notify.Parse(c.Endpoint, valueOf(values, "", "hook_secret"), secretVariables(values)...); err != nil {
 			return t, fmt.Errorf("endpoint: %s (OUTDIAL_HOOK_SECRET)", phone.AsError(err).Message)
 		}
 	}

@@ -156,7 +156,7 @@ func reachable(ctx context.Context, values []value) health {
 	}
 	switch {
 	case o.PublicURL != "" && o.Auth == nil && strings.HasPrefix(o.PublicURL, "https:"):
-		h.Note += "; beyond this machine (" + o.PublicURL + ") only webhooks are taken, by what a proxy tells of itself, until OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER is set"
+		h.Note += "; beyond this machine (" + o.PublicURL + ") only webhooks are taken, as long as the proxy hands on Host or says that it is one: set OUTDIAL_TOKENS_FILE or OUTDIAL_OAUTH_ISSUER"
 	case o.PublicURL != "":
 		h.Note += "; public as " + o.PublicURL
 	case others:

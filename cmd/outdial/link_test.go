@@ -49,7 +49,7 @@ func lay(t *testing.T, to string) *link {
 			if err != nil {
 				return
 			}
-			l.all.Go(func() { l.carry(in.(*net.TCPConn)) }) //nolint:forcetypeassert // that of a TCP listener
+			l.all.Go(func() { l.carry(in.(*net.TCPConn)) })
 		}
 	})
 	t.Cleanup(func() {
@@ -85,7 +85,7 @@ func (l *link) carry(in *net.TCPConn) {
 		}
 		return
 	}
-	c := &carried{ends: [2]*net.TCPConn{in, out.(*net.TCPConn)}, done: make(chan struct{})} //nolint:forcetypeassert // it is one
+	c := &carried{ends: [2]*net.TCPConn{in, out.(*net.TCPConn)}, done: make(chan struct{})}
 	l.mu.Lock()
 	l.open[c] = true
 	l.mu.Unlock()

@@ -177,6 +177,17 @@ func (p *program) openLedger(ctx context.Context, values []value) (*ledger.Ledge
 	return ledger.Open(ctx, url, o)
 }
 
+// secretVariables are the variables that hold secrets, or say where they are.
+func secretVariables(values []value) []string {
+	var all []string
+	for _, v := range values {
+		if v.Secret {
+			all = append(all, v.Env, v.Env+"_FILE")
+		}
+	}
+	return append(all, "OUTDIAL_DATABASE", "OUTDIAL_DATABASE_FILE")
+}
+
 // boardOptions opens the providers that are configured and reads the policy. Errors: invalid.
 func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.Options, error) {
 	o := switchboard.Options{
@@ -199,7 +210,7 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 		return o, err
 	}
 	if on := valueOf(values, "", "on_end"); on != "" {
-		if o.OnEnd, err = notify.Parse(on, valueOf(values, "", "hook_secret")); err != nil {
+		if o.OnEnd, err = notify.Parse(on, valueOf(values, "", "hook_secret"), secretVariables(values)...); err != nil {
 			return o, wrong(values, "on_end", "%s (OUTDIAL_HOOK_SECRET)", phone.AsError(err).Message)
 		}
 	}

@@ -62,7 +62,7 @@ func TestSlowConsumer(t *testing.T) {
 	if median := ratios[len(ratios)/2]; *slow && median > 1.2 {
 		t.Errorf("%.2f times as late", median)
 	}
-	if most := 250 * time.Millisecond * min(slower, 8); !*slow && late[1] > most {
+	if most := time.Duration(250*min(slower, 8)) * time.Millisecond; !*slow && late[1] > most {
 		t.Errorf("%v late", late[1])
 	}
 	if heap[1]-heap[0] > 32 {
@@ -208,7 +208,7 @@ func watchSockets(t *testing.T, url, id string, n int) (longest func() time.Dura
 			if err == nil {
 				mu.Lock()
 				defer mu.Unlock()
-				changed[fmt.Sprintf(":%04X", conn.LocalAddr().(*net.TCPAddr).Port)] = time.Now() //nolint:forcetypeassert // it is one
+				changed[fmt.Sprintf(":%04X", conn.LocalAddr().(*net.TCPAddr).Port)] = time.Now()
 			}
 			return conn, err
 		}}}
