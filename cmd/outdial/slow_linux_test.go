@@ -62,7 +62,7 @@ func TestSlowConsumer(t *testing.T) {
 	if median := ratios[len(ratios)/2]; *slow && median > 1.2 {
 		t.Errorf("%.2f times as late", median)
 	}
-	if most := time.Duration(250*min(slower, 8)) * time.Millisecond; !*slow && late[1] > most {
+	if most := 250 * min(slower, 8) * time.Millisecond; !*slow && late[1] > most {
 		t.Errorf("%v late", late[1])
 	}
 	if heap[1]-heap[0] > 32 {
