@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -32,7 +33,7 @@ func (p *Peer) TakesProgress() bool { return p.link.Send == nil || len(p.link.To
 //
 // Notifications arrive in the order of the calls and before the result of req, as long as the handler makes them
 // itself. Progress returns once the notification is written, so a client that reads slowly slows the handler down.
-// It fails when ctx has ended, when nobody listens any more, and when req has been answered.
+// It fails when ctx has ended, when nobody listens any more ([ErrGone]), and when req has been answered.
 func (p *Peer) Progress(ctx context.Context, req mcp.CallToolRequest, progress Progress) error {
 	if p.link.Send == nil {
 		return throughQueue(ctx, req, progress)
@@ -55,7 +56,7 @@ func (p *Peer) Progress(ctx context.Context, req mcp.CallToolRequest, progress P
 		return fmt.Errorf("progress was not sent: %w", err)
 	}
 	if err := p.link.Send(message); err != nil {
-		return fmt.Errorf("progress was not sent: %w", err)
+		return fmt.Errorf("progress was not sent: %w", errors.Join(err, p.listening(ctx)))
 	}
 	return nil
 }

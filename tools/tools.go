@@ -63,7 +63,7 @@ func (b toolbox) follow(ctx context.Context, c client, f follows, within time.Du
 		defer done()
 		wait, cancel := context.WithTimeout(wait, within)
 		defer cancel()
-		pushed, began := false, time.Now()
+		pushed, gone, began := false, false, time.Now()
 		for e, err := range b.board.Watch(wait, c.who, f.id, f.after) {
 			if err != nil {
 				return nil, err
@@ -71,19 +71,21 @@ func (b toolbox) follow(ctx context.Context, c client, f follows, within time.Du
 			if f.first {
 				break
 			}
-			if c.peer.Progress(ctx, c.raw, progress(e)) == nil {
+			err = c.peer.Progress(ctx, c.raw, progress(e))
+			if gone = err != nil && (errors.Is(err, peer.ErrGone) || ctx.Err() != nil); gone {
+				break // much may have been said since it read the last of it
+			}
+			if err == nil {
 				pushed = true
 				if _, said := e.Body.(phone.Fragment); said && c.peer.TakesProgress() && e.At.After(began) {
 					delays = append(delays, time.Since(e.At))
 				}
-			} else if wait.Err() != nil {
-				break // much may have been said since a client that has gone read the last of it
 			}
 			if q, asked := e.Body.(phone.Asked); asked && b.waits(ctx, c.who, f.id, q) {
 				break // whoever is to answer must hear of it while there is time
 			}
 		}
-		if errors.Is(context.Cause(wait), peer.ErrGone) { // the answer may be long, and nobody is left to read it
+		if gone || errors.Is(context.Cause(wait), peer.ErrGone) { // the answer may be long, and nobody is left to read it
 			return nil, &phone.Error{Code: phone.Unavailable, CallID: f.id, Started: phone.StartedUnknown, Message: "The client is no longer listening."}
 		}
 		if pushed {
