@@ -146,8 +146,9 @@ func (c *chaos) placeSome(n int, within time.Duration) {
 			w.key = "key-" + w.word
 		}
 		c.errands = append(c.errands, w)
-		for range 1 + i%3 { // one client, or several that ask for the same at once
-			c.placing.Go(func() { c.place(w, i, rand.N(within+1)) })
+		after := rand.N(within + 1)
+		for at := range 1 + i%3 { // one client, or several that ask for the same at once
+			c.placing.Go(func() { c.place(w, i+at, after) })
 		}
 	}
 }
