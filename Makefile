@@ -15,24 +15,31 @@ GOLANGCI := .tools/$(GOLANGCI_VERSION)/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 FAULTS ?= 100000
+# The tests of the whole program in which the most goes on at once.
+MEETINGS := EqualRequests|Terminated|Zombie|Shutdown|WebhooksAre|AgentOnTheLine|PamelaIsHeard|Bearers|BudgetRace|SlowConsumer|FragmentsSeen
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
-test: prepare ## every test, with the race detector; brings what they need
+test: prepare ## every test, with the race detector where goroutines meet; brings what they need
 	@race=-race; \
 	if ! command -v "$$(go env CC)" >/dev/null; then \
 		echo "NOT RUN: the race detector, which needs a C compiler" >&2; \
 		if [ "$${CI:-}" = true ]; then exit 1; fi; \
 		race=; \
 	fi; \
-	set -x; go test $$race -p 4 -timeout 10m ./...
-	@# In full, what plays a part of itself with the race detector:
-	@set -x; go test -timeout 10m ./internal/faultlab & lab=$$!; \
+	set -x; go test $$race -p 4 -timeout 10m $$(go list ./... | grep -vE '/outdial/(cmd|internal)/'); \
+	go test $$race -timeout 10m -run '$(MEETINGS)' ./cmd/outdial
+	@# In full, what plays a part of itself with the race detector, and what takes too long with it (make race):
+	@set -x; go test -p 4 -timeout 10m ./cmd/... ./internal/... & rest=$$!; \
 	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone; \
-	wait $$lab
+	wait $$rest
+
+.PHONY: race
+race: prepare ## every test with the race detector: before a release
+	go test -race -timeout 40m ./...
 
 .PHONY: prepare
 prepare: # what the tests need beside Go
