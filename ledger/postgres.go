@@ -226,6 +226,7 @@ func (p *postgres) prepare(ctx context.Context) error {
 // index takes a few thousand bytes: the answer to a dial must not fail for that.
 func bytewise(statements string) string {
 	statements = strings.ReplaceAll(statements, "(provider, ref)", "USING hash (ref)")
+	statements = strings.ReplaceAll(statements, "(account, ref)", "USING hash (ref)")
 	return regexp.MustCompile(`\bTEXT\b`).ReplaceAllString(statements, `TEXT COLLATE "C"`)
 }
 
