@@ -37,6 +37,8 @@ type Erasure struct {
 	Heard     int      // digits heard in those calls within a day: the numbers are held back no more
 	Blocks    int      // do-not-call entries of the number, which go on to forbid it and show it no more
 	Elsewhere []string // other calls in whose task or words the number stands, as digits: 20 at most
+
+	byAge bool // nobody asked for it: it is kept too long
 }
 
 // EraseCall erases a call: its number, task, names, options, words, summary, recording, questions, and what was heard in
@@ -186,16 +188,18 @@ func (l *Ledger) eraseWords(ctx context.Context, tx *transaction, h Held, e *Era
 	if err != nil {
 		return err
 	}
-	heard, err := affected(tx, `DELETE FROM heard WHERE call_id = ?`, h.ID)
-	if err != nil {
-		return err
+	if !e.byAge { // else both go by their own: somebody may have said no to the same call just now, or a number may just have been heard
+		heard, err := affected(tx, `DELETE FROM heard WHERE call_id = ?`, h.ID)
+		if err != nil {
+			return err
+		}
+		questions, err := affected(tx, `DELETE FROM questions WHERE call_id = ? OR principal = ? AND number = ? AND spec = ?`,
+			h.ID, h.Principal, h.Order.To.E164(), before)
+		if err != nil {
+			return err
+		}
+		e.Heard, e.Questions = e.Heard+heard, e.Questions+questions
 	}
-	questions, err := affected(tx, `DELETE FROM questions WHERE call_id = ? OR principal = ? AND number = ? AND spec = ?`,
-		h.ID, h.Principal, h.Order.To.E164(), before)
-	if err != nil {
-		return err
-	}
-	e.Heard, e.Questions = e.Heard+heard, e.Questions+questions
 	if _, err := tx.Exec(`DELETE FROM inquiries WHERE call_id = ?`, h.ID); err != nil {
 		return err
 	}

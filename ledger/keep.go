@@ -143,7 +143,7 @@ func (l *Ledger) eraser(ctx context.Context, level int, now time.Time) func(*tra
 		if err != nil {
 			return err
 		}
-		return l.erase(ctx, tx, h, level, now, &Erasure{})
+		return l.erase(ctx, tx, h, level, now, &Erasure{byAge: true})
 	}
 }
 

@@ -206,3 +206,26 @@ func TestKeepInBatches(t *testing.T) {
 		}
 	}
 }
+
+// A no that somebody has just said to a call is not forgotten with an old call of the same words.
+func TestKeepsAFreshNo(t *testing.T) {
+	l := fresh(t)
+	old := wish(t, "+8613800138000", "", "p").costing(10, 10).at(now().Add(-31 * aDay))
+	over(t, l, old, phone.Observation{Outcome: phone.Completed})
+	again := wish(t, "+8613800138000", "other", "p").costing(10, 10)
+	q, err := l.Ask(t.Context(), phone.Question{
+		Principal: again.Call.Principal, Order: again.Call.Order, Provider: again.Call.Provider, Worst: again.Call.Worst, AskedAt: now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Answer(t.Context(), q.ID, false, now()); err != nil {
+		t.Fatal(err)
+	}
+	if done := keep(t, l, usual(), now()); done.Transcripts != 1 {
+		t.Fatalf("%+v", done)
+	}
+	if f, err := l.Facts(t.Context(), again.Call); err != nil || !f.Declined {
+		t.Errorf("declined %v, %v", f.Declined, err)
+	}
+}

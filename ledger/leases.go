@@ -67,10 +67,18 @@ func (l *Ledger) Claim(ctx context.Context, of Accounts, working func(id string)
 	return l.claim(ctx, working, where, args, now)
 }
 
-// ClaimOne takes one call over, if nobody else who lives follows it; no call otherwise.
+// ClaimOne takes one call over, if nobody else who lives follows it, nor this process, unless the call is over; no call
+// otherwise.
 func (l *Ledger) ClaimOne(ctx context.Context, id string, now time.Time) ([]Held, error) {
-	return l.claim(ctx, func(string) bool { return false },
-		`id = ? AND erased = 0 AND owner <> ? AND owner NOT IN (`+living+`)`, []any{id, l.process}, now)
+	where, args := `id = ? AND erased = 0 AND (owner = ? AND status = 'ended' OR owner <> ? AND owner NOT IN (`+living+`))`, []any{id, l.process, l.process}
+	looked, err := l.engine.now(ctx, now)
+	if err != nil {
+		return nil, failed("claim", err)
+	}
+	if free, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE `+where, append(slices.Clip(args), l.living(looked)...)...); err != nil || len(free) == 0 {
+		return nil, failed("claim", err) // without a write, which would wake all who wait for news
+	}
+	return l.claim(ctx, func(string) bool { return false }, where, args, now)
 }
 
 // claim gives what it could claim also where it could not claim all. The condition ends with living.

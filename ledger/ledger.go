@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,6 +86,9 @@ func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	}
 	if path == "" || strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // by whatever name it is opened, there is one lock and one count beside it
 	}
 	write, read, err := openSQLite(ctx, path)
 	if file := (*fs.PathError)(nil); errors.As(err, &file) {

@@ -38,7 +38,7 @@ func (l *listener) report(o Observation) {
 	switch {
 	case len(known) > 0 && embraces(o.Words, known): // it is of all words until then
 		l.merge(o.Words, false)
-	case restates(o.Words, known):
+	case latest && restates(o.Words, known):
 		l.restate(before, o.Words)
 	case len(fresh) == 0, again && within(spoken(l.call.Turns), o.Words):
 		return
@@ -114,12 +114,23 @@ func embraces(whole, part []Words) bool {
 	return len(part) == 0
 }
 
-// restates says whether a report begins as the conversation did, with an utterance that nobody says twice by chance, and
-// tells who spoke as it is known, at least as far: one of the utterances reads otherwise by now.
+// restates says whether a report tells all that is known as it is known, but for one utterance of the same side that reads
+// otherwise by now, and at least two others are the same, one of them long enough that nobody says it twice by chance.
 func restates(report, known []Words) bool {
 	const unlikely = 12 // characters
-	return len(known) > 1 && len(report) >= len(known) && same(known[0], report[0]) && len([]rune(known[0].Text)) >= unlikely &&
-		slices.EqualFunc(known, report[:len(known)], func(a, b Words) bool { return a.Role == b.Role })
+	if len(known) < 3 || len(report) < len(known) || len([]rune(known[0].Text)) < unlikely || !same(known[0], report[0]) {
+		return false
+	}
+	otherwise := 0
+	for i, w := range known {
+		if w.Role != report[i].Role {
+			return false
+		}
+		if !same(w, report[i]) {
+			otherwise++
+		}
+	}
+	return otherwise == 1
 }
 
 // restate corrects the turns that a report of all words until then tells otherwise, and adds those that are new.

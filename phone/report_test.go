@@ -110,7 +110,8 @@ func TestReportOfTheSameAgain(t *testing.T) {
 func TestReportThatCorrects(t *testing.T) {
 	c := newCall()
 	hello, jon, john := Words{Agent, "Hello, this is an AI assistant.", true}, Words{Callee, "I am Jon.", true}, Words{Callee, "I am John.", true}
-	for i, w := range [][]Words{{hello}, {hello, jon}, {hello, john, {Agent, "Thank you.", true}}} {
+	who := Words{Agent, "Who is there?", true}
+	for i, w := range [][]Words{{hello}, {hello, who, jon}, {hello, who, john, {Agent, "Thank you.", true}}} {
 		observing(t, c, Observation{At: at(1), Extent: Update, Told: at(i), Words: w})
 	}
 	said := 0
@@ -119,7 +120,7 @@ func TestReportThatCorrects(t *testing.T) {
 			said++
 		}
 	}
-	if got := transcript(c); said != 1 || got[len(got)-1].Text != "Thank you." {
+	if got := transcript(c); said != 1 || len(got) != 4 || got[2] != john || got[3].Text != "Thank you." {
 		t.Errorf("%v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -43,15 +44,20 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 		refuse(w, r, http.StatusUnsupportedMediaType, "a webhook is application/json")
 		return
 	}
+	leave := func() {}
 	if r.ContentLength < 0 || r.ContentLength > largeWebhook {
 		if !e.place(r.Context()) {
 			w.Header().Set("Retry-After", "5")
 			refuse(w, r, http.StatusServiceUnavailable, "too many long webhooks at once")
 			return
 		}
-		defer func() { <-e.large }()
+		leave = sync.OnceFunc(func() { <-e.large })
+		defer leave()
 	}
 	body, status := webhookBody(w, r)
+	if len(body) <= largeWebhook {
+		leave()
+	}
 	if status != 0 {
 		w.Header().Set("Connection", "close")
 		http.Error(w, http.StatusText(status), status)

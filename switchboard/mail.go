@@ -199,6 +199,7 @@ func (s *Switchboard) deliver(ctx context.Context) {
 		return
 	}
 	var cleared time.Time
+	tried := map[string]time.Time{}
 	for {
 		news := s.Ledger.News()
 		if now := time.Now(); now.Sub(cleared) > time.Minute {
@@ -210,18 +211,22 @@ func (s *Switchboard) deliver(ctx context.Context) {
 			s.Fault("addressees", err)
 		}
 		s.tellOfLetters(followed)
-		for _, id := range over {
-			if _, err := s.hearLate(ctx, id, nil); err != nil && ctx.Err() == nil {
-				s.Fault("late letters", err)
-			}
-		}
+		s.hearOver(ctx, over, tried)
 		select {
 		case <-news:
-		case <-time.After(time.Minute):
+		case <-time.After(again(tried)):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// again is how long is waited for news before letters are looked for anyway.
+func again(tried map[string]time.Time) time.Duration {
+	if len(tried) > 0 {
+		return 5 * time.Second
+	}
+	return time.Minute
 }
 
 // clear drops what nobody will read, and says of questions whose process died that nobody knows what was answered.
@@ -238,11 +243,43 @@ func (s *Switchboard) clear(ctx context.Context, now time.Time) {
 	}
 }
 
+// hearOver reads the letters about calls that are over; about one of which they could not be read soon again, and not at once.
+func (s *Switchboard) hearOver(ctx context.Context, ids []string, tried map[string]time.Time) {
+	for _, id := range ids {
+		if time.Since(tried[id]) < time.Second {
+			continue
+		}
+		switch c, err := s.hearLate(ctx, id, nil); {
+		case err != nil && ctx.Err() == nil:
+			s.Fault("late letters", err)
+			tried[id] = time.Now()
+		case c == nil:
+			tried[id] = time.Now()
+		default:
+			delete(tried, id)
+		}
+	}
+}
+
 // hearLate adds to a call that is over what letters about it tell that came after its end, and what its provider has told
 // now, if anything. A call whose record is complete has nothing to learn from letters.
 func (s *Switchboard) hearLate(ctx context.Context, id string, told *phone.Observation) (*phone.Call, error) {
 	defer s.work(id)()
+	select {
+	case s.late <- struct{}{}: // one at a time: this process may have claimed the call, and have it still
+		defer func() { <-s.late }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	claimed, err := s.Ledger.ClaimOne(ctx, id, time.Now())
+	for tries := 0; err == nil && len(claimed) == 0 && told != nil && tries < 10; tries++ { // another process is at it
+		select {
+		case <-time.After(200 * time.Millisecond):
+			claimed, err = s.Ledger.ClaimOne(ctx, id, time.Now())
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
@@ -261,8 +298,8 @@ func (s *Switchboard) hearLate(ctx context.Context, id string, told *phone.Obser
 	}
 	var read []string
 	for _, m := range letters {
-		if late.Record != phone.Complete {
-			note(m.Observation)
+		if o := m.Observation; late.Record != phone.Complete || o.Asked != nil || o.Answered != nil {
+			note(o)
 		}
 		read = append(read, m.Digest)
 	}

@@ -256,6 +256,40 @@ func TestWebhooksAfterTheEnd(t *testing.T) {
 	}
 }
 
+// A call that is over and stayed claimed by this process, as after a fault, is heard all the same.
+func TestLateWebhooksOfAClaimedCall(t *testing.T) {
+	s := newTeller()
+	s.slow = true
+	pace := seldom()
+	pace.Longest = 300 * time.Millisecond
+	b := newBoard(t, file(t), nil, s.provider(pace))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t, b, p.Call.ID, 0)
+	if held, err := b.Ledger.ClaimOne(t.Context(), p.Call.ID, time.Now()); err != nil || len(held) != 1 {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		c, err := b.Get(t.Context(), me(), p.Call.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.OptedOut.IsZero() {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d turns, opted out %v", len(c.Turns), c.OptedOut)
+		}
+		select {
+		case <-b.Ledger.News():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // Two accounts at one service may name their calls alike: a webhook of the one says nothing of the other's call.
 func TestWebhooksOfAnotherAccount(t *testing.T) {
 	path := file(t)

@@ -39,6 +39,7 @@ type Switchboard struct {
 	guard *guard.Guard
 	desk  *follow.Desk
 
+	late     chan struct{} // who adds to a call that is over holds it
 	caughtUp chan struct{} // closed once the calls that nobody followed at the start have been looked up
 
 	life    context.Context // of what goes on without anybody asking: dials, following
@@ -58,7 +59,7 @@ func New(o Options) *Switchboard {
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
-	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, hold: map[*hold]bool{}, boxes: map[string]chan struct{}{}, caughtUp: make(chan struct{})}
+	s := &Switchboard{Options: o, guard: guard.New(o.Policy), desk: follow.NewDesk(), working: map[string]int{}, hold: map[*hold]bool{}, boxes: map[string]chan struct{}{}, late: make(chan struct{}, 1), caughtUp: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
