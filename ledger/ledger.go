@@ -87,8 +87,8 @@ func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	if path == "" || strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // by whatever name it is opened, there is one lock and one count beside it
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		path = file // by whatever name it is opened, there is one lock and one count beside it
 	}
 	write, read, err := openSQLite(ctx, path)
 	if file := (*fs.PathError)(nil); errors.As(err, &file) {

@@ -151,6 +151,7 @@ func (s *Switchboard) letGo(ctx context.Context) {
 	defer s.mu.Unlock()
 	for own := range s.hold {
 		if now, ok := lost[own.call]; ok && own.epoch < now {
+			s.Log.Warn().Err(ledger.ErrLost).Str("call", own.call).Msg("stopped following")
 			own.end()
 		}
 	}
