@@ -15,6 +15,7 @@ GOLANGCI := .tools/$(GOLANGCI_VERSION)/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 FAULTS ?= 100000
+SABOTAGE ?= .
 # The tests of the whole program in which the most goes on at once.
 MEETINGS := EqualRequests|Terminated|Zombie|Shutdown|WebhooksAre|AgentOnTheLine|PamelaIsHeard|Bearers|BudgetRace|SlowConsumer|FragmentsSeen
 
@@ -69,7 +70,7 @@ modules: ## whether go.mod and go.sum are whole and tidy
 
 .PHONY: sabotage
 sabotage: ## break each promise on purpose: a test must notice each
-	go test ./internal/faultlab -run 'TestSabotage$$' -sabotage -parallel 3 -v -timeout 10m
+	go test ./internal/faultlab -run 'TestSabotage$$/$(SABOTAGE)' -sabotage -parallel 3 -v -timeout 10m
 
 .PHONY: faults
 faults: ## the fault lab at length: FAULTS (100000) random schedules of dialing and of cut transcripts

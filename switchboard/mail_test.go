@@ -326,7 +326,7 @@ func TestWebhooksOfAnotherAccount(t *testing.T) {
 	t.Error("its own was not heard")
 }
 
-var orders = flag.Int("orders", 60, "how many of the 720 orders of six webhooks are tried (0: all)")
+var orders = flag.Int("orders", 24, "how many of the 720 orders of six webhooks are tried (0: all)")
 
 // Six webhooks in any order, each of them one to five times: one final state.
 func TestWebhookOrders(t *testing.T) {
