@@ -16,8 +16,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 30s
 FAULTS ?= 100000
 SABOTAGE ?= .
+IN_FULL := Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone
 # The tests of the whole program in which the most goes on at once.
-MEETINGS := EqualRequests|Terminated|Zombie|Shutdown|WebhooksAre|AgentOnTheLine|PamelaIsHeard|Bearers|BudgetRace|SlowConsumer|FragmentsSeen
+MEETINGS := EqualRequests|Terminated|Zombie|Shutdown|WebhooksAre|AgentOnTheLine|PamelaIsHeard|Bearers|BudgetRace|FragmentsSeen
 
 .PHONY: help
 help: ## this list
@@ -31,11 +32,11 @@ test: prepare ## every test, with the race detector where goroutines meet; bring
 		if [ "$${CI:-}" = true ]; then exit 1; fi; \
 		race=; \
 	fi; \
-	set -x; go test $$race -p 4 -timeout 10m $$(go list ./... | grep -vE '/outdial/(cmd|internal)/'); \
+	set -x; go test $$race -p 4 -timeout 10m -skip '$(IN_FULL)|Postgres' $$(go list ./... | grep -vE '/outdial/(cmd|internal)/'); \
 	go test $$race -timeout 10m -run '$(MEETINGS)' ./cmd/outdial
-	@# In full, what plays a part of itself with the race detector, and what takes too long with it (make race):
-	@set -x; go test -p 4 -timeout 10m ./cmd/... ./internal/... & rest=$$!; \
-	go test -timeout 10m -run 'Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone' ./guard ./switchboard ./tools ./providers/pamela ./providers/stepone; \
+	@# Without it, what would only play a part of itself with it, and what takes too long (make race):
+	@set -x; go test -p 4 -timeout 10m ./cmd/... ./internal/... ./ledger & rest=$$!; \
+	go test -timeout 10m -run '$(IN_FULL)' $$(go list ./... | grep -vE '/outdial/(cmd|internal|ledger)/'); \
 	wait $$rest
 
 .PHONY: race

@@ -151,7 +151,7 @@ func (c crowd) listen(t *testing.T, stalled int) listened {
 	}
 	all.Wait()
 	longest := watch()
-	if want := c.live * (c.turns - int(c.settled/c.every)) * 7 / 10; len(late) < want {
+	if want := c.live * (c.turns - int(c.settled/c.every)) * 4 / 10; len(late) < want {
 		t.Fatalf("%d words were heard, not %d", len(late), want)
 	}
 	slices.Sort(late)
