@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -87,8 +88,10 @@ func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	if path == "" || strings.HasPrefix(path, "~") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: %q is not the path of a file: write it whole, such as sqlite:/var/lib/outdial/outdial.db.", path)
 	}
-	if file, err := filepath.EvalSymlinks(path); err == nil {
-		path = file // by whatever name it is opened, there is one lock and one count beside it
+	if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+		if file, err := filepath.EvalSymlinks(path); err == nil {
+			path = file // by whatever name it is opened, there is one lock and one count beside it
+		}
 	}
 	write, read, err := openSQLite(ctx, path)
 	if file := (*fs.PathError)(nil); errors.As(err, &file) {
