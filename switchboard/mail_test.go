@@ -224,69 +224,44 @@ func TestWebhooksRefused(t *testing.T) {
 	}
 }
 
-// Words that come when a call counts as over, and its record never came, are heard all the same: one of them may be a wish
-// not to be called again.
+// Words that come when a call counts as over, and its record never came, are heard all the same, also where the call stayed
+// claimed by this process after a fault: one of them may be a wish not to be called again.
 func TestWebhooksAfterTheEnd(t *testing.T) {
-	s := newTeller()
-	s.slow = true
-	pace := seldom()
-	pace.Longest = 300 * time.Millisecond
-	b := newBoard(t, file(t), nil, s.provider(pace))
-	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen(t, b, p.Call.ID, 0)
-	send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		c, err := b.Get(t.Context(), me(), p.Call.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(c.Turns) == 1 && !c.OptedOut.IsZero() {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s, %s, %d turns, opted out %v", c.Status, c.Record, len(c.Turns), c.OptedOut)
-		}
-		select {
-		case <-b.Ledger.News():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// A call that is over and stayed claimed by this process, as after a fault, is heard all the same.
-func TestLateWebhooksOfAClaimedCall(t *testing.T) {
-	s := newTeller()
-	s.slow = true
-	pace := seldom()
-	pace.Longest = 300 * time.Millisecond
-	b := newBoard(t, file(t), nil, s.provider(pace))
-	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen(t, b, p.Call.ID, 0)
-	if held, err := b.Ledger.ClaimOne(t.Context(), p.Call.ID, time.Now()); err != nil || len(held) != 1 {
-		t.Fatalf("%+v, %v", held, err)
-	}
-	send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		c, err := b.Get(t.Context(), me(), p.Call.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !c.OptedOut.IsZero() {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d turns, opted out %v", len(c.Turns), c.OptedOut)
-		}
-		select {
-		case <-b.Ledger.News():
-		case <-time.After(20 * time.Millisecond):
-		}
+	for name, claimed := range map[string]bool{"let go": false, "still claimed": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newTeller()
+			s.slow = true
+			pace := seldom()
+			pace.Longest = 300 * time.Millisecond
+			b := newBoard(t, file(t), nil, s.provider(pace))
+			p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			listen(t, b, p.Call.ID, 0)
+			if claimed {
+				if held, err := b.Ledger.ClaimOne(t.Context(), p.Call.ID, time.Now()); err != nil || len(held) != 1 {
+					t.Fatalf("%+v, %v", held, err)
+				}
+			}
+			send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
+			for deadline := time.Now().Add(10 * time.Second); ; {
+				c, err := b.Ledger.Call(t.Context(), me().Principal, p.Call.ID) // as it stands: nobody asks the service
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(c.Turns) == 1 && !c.OptedOut.IsZero() {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%s, %s, %d turns, opted out %v", c.Status, c.Record, len(c.Turns), c.OptedOut)
+				}
+				select {
+				case <-b.Ledger.News():
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		})
 	}
 }
 
