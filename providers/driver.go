@@ -88,8 +88,8 @@ type Finder interface {
 type Receiver interface {
 	// Receives says whether what comes can be told from what others forge: without a secret it cannot.
 	Receives() bool
-	// Receive reads one webhook. Errors: unauthorized (not signed by the service, or not with a
-	// secret that is set), invalid (signed, and not to be understood).
+	// Receive reads one webhook. Errors: unauthorized (not signed by the service, or not with a secret that is set),
+	// invalid (signed, and not to be understood), unavailable (too many at once: it may be sent again).
 	Receive(header http.Header, body []byte) (Notice, error)
 }
 

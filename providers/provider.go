@@ -219,7 +219,7 @@ func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error
 // Receives says whether webhooks of the service are taken.
 func (p *Provider) Receives() bool { return p.receiver != nil && p.receiver.Receives() }
 
-// Receive reads a webhook. Errors: unsupported, unauthorized, invalid.
+// Receive reads a webhook. Errors: unsupported, unauthorized, invalid, unavailable.
 func (p *Provider) Receive(header http.Header, body []byte) (Notice, error) {
 	if !p.Receives() {
 		return Notice{}, phone.Errorf(phone.Unsupported, "No webhooks of %s are taken here.", p.spec.Title)

@@ -19,19 +19,26 @@ import (
 	"github.com/outdial/outdial/providers/providertest"
 )
 
-const testKey = "pk_test_51canary9XyZ"
+const (
+	testKey    = "pk_test_51canary9XyZ"
+	testSecret = "whsec_canary7Qp"
+)
 
 func TestContract(t *testing.T) {
 	providertest.Run(t, providertest.Harness{
 		Spec: Spec(),
 		Open: func(w providertest.Wire) (providers.Driver, error) {
-			return open(options{key: testKey, base: w.Base, dialTimeout: w.Answer, readTimeout: w.Answer})
+			o := options{key: testKey, base: w.Base, dialTimeout: w.Answer, readTimeout: w.Answer, webhooks: webhooks{URL: w.Webhooks}}
+			if !w.Secretless {
+				o.secrets = [2]string{testSecret}
+			}
+			return open(o)
 		},
 		Stand: func(s providertest.Stage) http.Handler {
-			return standin.New(standin.Options{Script: s.Script, Speed: s.Speed})
+			return standin.New(standin.Options{Script: s.Script, Speed: s.Speed, Secret: testSecret})
 		},
 		Number:  "+120255501%s",
-		Secrets: []string{testKey},
+		Secrets: []string{testKey, testSecret},
 		Dial:    "POST /api/b2b/v1/calls",
 	})
 }

@@ -71,10 +71,7 @@ func notTaken(s *scene) {
 
 func unreadLists(s *scene) {
 	d, o := s.open(Wire{}), s.order("00")
-	for what, f := range map[string]fault{
-		"401": says(401), "404": says(404), "429": says(429), "500": says(500), "a dropped answer": dropped, "a cut answer": truncated(-1),
-		"no JSON": answers(200, "text/html", "<html>"+canary+"</html>"), "another object": answers(200, "application/json", `{"ok":true}`),
-	} {
+	for what, f := range badAnswers() {
 		s.breaker.with(reading, -1, f)
 		found, err := s.find(d, o, time.Now())
 		if err == nil {
@@ -82,5 +79,13 @@ func unreadLists(s *scene) {
 			continue
 		}
 		s.fails(o, "", err, phone.Unauthorized, phone.Exhausted, phone.Unavailable, phone.NotFound)
+	}
+}
+
+// badAnswers are answers in which nothing can be read that was asked for.
+func badAnswers() map[string]fault {
+	return map[string]fault{
+		"401": says(401), "404": says(404), "429": says(429), "500": says(500), "a dropped answer": dropped, "a cut answer": truncated(-1),
+		"no JSON": answers(200, "text/html", "<html>"+canary+"</html>"), "another object": answers(200, "application/json", `{"ok":true}`),
 	}
 }

@@ -60,6 +60,18 @@ func spoken(w phone.Words, l script.Line) bool {
 // ended checks a followed call against its script: every word of it in its order, and how it ended.
 func (s *scene) ended(c placed, call *phone.Call) {
 	s.Helper()
+	s.transcribed(c, call)
+	if want := s.h.outcome(c.script); call.Outcome != want {
+		s.Errorf("%s ends as %s, want %s", c.script.Name, call.Outcome, want)
+	}
+	if !call.Ended() || call.Record != phone.Complete {
+		s.Errorf("%s: status %s, record %s", c.script.Name, call.Status, call.Record)
+	}
+}
+
+// transcribed checks what a call is known to have said against its script: every word in its order.
+func (s *scene) transcribed(c placed, call *phone.Call) {
+	s.Helper()
 	var want, got []string
 	for _, l := range c.script.Lines {
 		want = append(want, fmt.Sprintf("%s: %s", l.Role, fold(l.Text)))
@@ -69,12 +81,6 @@ func (s *scene) ended(c placed, call *phone.Call) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		s.Errorf("the transcript of %s is not its script (- script, + transcript):\n%s", c.script.Name, diff)
-	}
-	if want := s.h.outcome(c.script); call.Outcome != want {
-		s.Errorf("%s ends as %s, want %s", c.script.Name, call.Outcome, want)
-	}
-	if !call.Ended() || call.Record != phone.Complete {
-		s.Errorf("%s: status %s, record %s", c.script.Name, call.Status, call.Record)
 	}
 }
 

@@ -21,7 +21,7 @@ func (m mutant) leaks() bool { return m.clause == "a stream that is left leaves 
 
 // The suite is no better than what it catches: every mutant turns the clause red that is about it.
 func TestMutants(t *testing.T) {
-	said := sync.Map{}
+	said, names := sync.Map{}, map[string]bool{}
 	free := make(chan struct{}, 6) // most of a mutant's time is waiting
 	var all sync.WaitGroup
 	for _, m := range mutants() {
@@ -29,6 +29,10 @@ func TestMutants(t *testing.T) {
 		if !ok {
 			t.Fatalf("there is no clause %q", m.clause)
 		}
+		if names[m.name] {
+			t.Fatalf("two mutants are called %q", m.name)
+		}
+		names[m.name] = true
 		if m.leaks() { // alone: others' goroutines would be taken for its own
 			said.Store(m.name, record(plainHarness(m.make), c, Harness.hold))
 			continue
@@ -56,7 +60,7 @@ func TestMutants(t *testing.T) {
 
 // mutants are all of them, those that leak first.
 func mutants() []mutant {
-	all := slices.Concat(dialMutants(), errorMutants(), followMutants(), findMutants())
+	all := slices.Concat(dialMutants(), errorMutants(), followMutants(), findMutants(), hookMutants(), keepMutants())
 	slices.SortStableFunc(all, func(a, b mutant) int {
 		rank := map[bool]int{true: 0, false: 1}
 		return rank[a.leaks()] - rank[b.leaks()]

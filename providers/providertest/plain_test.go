@@ -15,7 +15,10 @@ import (
 	"github.com/outdial/outdial/providers/internal/upstream"
 )
 
-const plainKey = "key-5f1c0d9e"
+const (
+	plainKey    = "key-5f1c0d9e"
+	plainSecret = "sec-77ab03d1"
+)
 
 // plain is an adapter of a service that exists in this test alone (plainService): as short as an adapter can be that keeps
 // every clause. The mutants are made from it.
@@ -23,13 +26,17 @@ type plain struct {
 	c    *upstream.Client
 	base string
 	idle upstream.Idle
+
+	hook, secret string
 }
 
 var (
-	_ providers.Driver   = (*plain)(nil)
-	_ providers.Streamer = (*plain)(nil)
-	_ providers.Hanguper = (*plain)(nil)
-	_ providers.Balancer = (*plain)(nil)
+	_ providers.Driver     = (*plain)(nil)
+	_ providers.Streamer   = (*plain)(nil)
+	_ providers.Hanguper   = (*plain)(nil)
+	_ providers.Balancer   = (*plain)(nil)
+	_ providers.Receiver   = (*plain)(nil)
+	_ providers.Toolkeeper = (*plain)(nil)
 )
 
 func plainSpec() providers.Spec {
@@ -46,6 +53,9 @@ func openPlain(w Wire) (*plain, error) {
 		Name: "Plain", Base: w.Base, Header: http.Header{"X-Key": {plainKey}}, DialTimeout: w.Answer, ReadTimeout: w.Answer,
 	})
 	p := &plain{c: c, base: w.Base, idle: upstream.Idle{First: 10 * time.Second, Later: 10 * time.Second}}
+	if p.hook = w.Webhooks; !w.Secretless {
+		p.secret = plainSecret
+	}
 	if w.Idle != 0 {
 		p.idle = upstream.Idle{First: w.Idle, Later: w.Idle}
 	}
@@ -64,7 +74,7 @@ func plainHarness(open func(*plain) providers.Driver) Harness {
 		},
 		Stand:   func(s Stage) http.Handler { return newPlainService(s) },
 		Number:  "+120255501%s",
-		Secrets: []string{plainKey},
+		Secrets: []string{plainKey, plainSecret},
 		Dial:    "POST /calls",
 		Stream:  "POST /calls/{id}/words",
 	}
@@ -80,7 +90,9 @@ func dialOf(o phone.Order) map[string]any {
 }
 
 func (p *plain) Place(ctx context.Context, o phone.Order) (phone.Ref, error) {
-	a, err := p.c.Dial(ctx, "/calls", dialOf(o), nil)
+	dial := dialOf(o)
+	dial["hook"] = p.hook
+	a, err := p.c.Dial(ctx, "/calls", dial, nil)
 	if err != nil {
 		return "", err
 	}

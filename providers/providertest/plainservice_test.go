@@ -21,6 +21,10 @@ type plainService struct {
 
 	mu    sync.Mutex
 	calls map[string]*plainCall
+	tools []map[string]string
+
+	hooks sync.WaitGroup
+	end   chan struct{} // with the service: nobody is told any more
 }
 
 type plainCall struct {
@@ -31,12 +35,15 @@ type plainCall struct {
 }
 
 func newPlainService(s Stage) *plainService {
-	p := &plainService{ServeMux: http.NewServeMux(), stage: s, calls: map[string]*plainCall{}}
+	p := &plainService{ServeMux: http.NewServeMux(), stage: s, calls: map[string]*plainCall{}, end: make(chan struct{})}
 	p.HandleFunc("POST /calls", p.place)
 	p.HandleFunc("GET /calls/{id}", p.tell)
 	p.HandleFunc("POST /calls/{id}/words", p.stream)
 	p.HandleFunc("DELETE /calls/{id}", p.hangUp)
 	p.HandleFunc("GET /calls", p.list)
+	p.HandleFunc("POST /tools", p.register)
+	p.HandleFunc("GET /tools", p.listTools)
+	p.HandleFunc("DELETE /tools/{id}", p.deactivate)
 	p.HandleFunc("GET /balance", func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, map[string]any{"usage": "3 calls."}) })
 	return p
 }
@@ -56,7 +63,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 }
 
 func (p *plainService) place(w http.ResponseWriter, r *http.Request) {
-	var in struct{ To, Brief, Language, Tag string }
+	var in struct{ To, Brief, Language, Tag, Hook string }
 	if json.NewDecoder(r.Body).Decode(&in) != nil {
 		reply(w, http.StatusBadRequest, map[string]any{})
 		return
@@ -70,6 +77,9 @@ func (p *plainService) place(w http.ResponseWriter, r *http.Request) {
 	id := fmt.Sprintf("c%d", len(p.calls)+1)
 	p.calls[id] = &plainCall{tag: in.Tag, script: s, began: time.Now()}
 	p.mu.Unlock()
+	if in.Hook != "" {
+		p.hooks.Go(func() { p.tellHook(id, in.Hook) })
+	}
 	if s.Dial == script.Lost {
 		panic(http.ErrAbortHandler)
 	}

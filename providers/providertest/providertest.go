@@ -47,6 +47,9 @@ type Wire struct {
 	Answer time.Duration // how long a dial or a read may wait for its answer; 0: as long as the adapter does by itself
 	Idle   time.Duration // how long a stream may stay silent, from its beginning on; 0: likewise
 	Speed  float64       // for a driver without a wire: how much faster than real calls its calls are
+
+	Webhooks   string // where the service is to send its webhooks; empty: nowhere
+	Secretless bool   // without the secret that they are signed with
 }
 
 // Stage is how a clause wants the stand-in.
@@ -75,18 +78,20 @@ type clause struct {
 type need int
 
 const (
-	nothing  need = 0
-	wire     need = 1 << iota // a service behind HTTP
-	streams                   // providers.Streamer
-	hangsUp                   // providers.Hanguper
-	balances                  // providers.Balancer
-	lists                     // providers.Cataloger
-	finds                     // providers.Finder
+	nothing    need = 0
+	wire       need = 1 << iota // a service behind HTTP
+	streams                     // providers.Streamer
+	hangsUp                     // providers.Hanguper
+	balances                    // providers.Balancer
+	lists                       // providers.Cataloger
+	finds                       // providers.Finder
+	receives                    // providers.Receiver
+	keepsTools                  // providers.Toolkeeper
 )
 
 func clauses() []clause {
 	var all []clause
-	for _, some := range [][]clause{everyDriver(), capabilities(), dials(), dialAnswers(), lookups(), findings(), brokenStreams(), oddStreams()} {
+	for _, some := range [][]clause{everyDriver(), capabilities(), dials(), dialAnswers(), lookups(), findings(), receivings(), keepings(), brokenStreams(), oddStreams()} {
 		all = append(all, some...)
 	}
 	return all
@@ -136,6 +141,8 @@ func (h Harness) lacks(c clause) string {
 	_, canBalance := d.(providers.Balancer)
 	_, canList := d.(providers.Cataloger)
 	_, canFind := d.(providers.Finder)
+	_, canReceive := d.(providers.Receiver)
+	_, canKeepTools := d.(providers.Toolkeeper)
 	for _, n := range []struct {
 		need need
 		has  bool
@@ -146,6 +153,8 @@ func (h Harness) lacks(c clause) string {
 		{balances, canBalance, "balance"},
 		{lists, canList, "list of voices"},
 		{finds, canFind, "list of calls"},
+		{receives, canReceive, "webhooks"},
+		{keepsTools, canKeepTools, "tools of the operator's"},
 	} {
 		if c.needs&n.need != 0 && !n.has {
 			return "this service has no " + n.name
