@@ -31,7 +31,7 @@ type wire interface {
 func startProgram(t *testing.T, args, env []string, in io.Reader, out, errs io.Writer) (ended <-chan int, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	code := make(chan int, 1)
+	code, home := make(chan int, 1), t.TempDir() // which is removed after the program has ended
 	var running sync.WaitGroup
 	running.Go(func() {
 		x := float64(speed)
@@ -41,7 +41,7 @@ func startProgram(t *testing.T, args, env []string, in io.Reader, out, errs io.W
 			}
 		}
 		with := parts{specs: fast(x)}
-		code <- with.run(ctx, args, append([]string{"HOME=" + t.TempDir()}, env...), in, out, errs)
+		code <- with.run(ctx, args, append([]string{"HOME=" + home}, env...), in, out, errs)
 	})
 	t.Cleanup(func() {
 		cancel()

@@ -55,8 +55,8 @@ func deafened(t *testing.T) string {
 }
 
 // What one replica hears is seen by who watches at another one: soon, and where every notification of Postgres's gets lost
-// not much later (P11). Not beside other tests: what it measures is not those. A busy machine may spoil a round: the best of
-// three counts.
+// not much later (P11). Not beside others, nor one of the two beside the other: all ledgers of one database hear all
+// notifications in it. A busy machine may spoil a round: the best of three counts.
 func TestSeenAtAnotherReplica(t *testing.T) {
 	for name, c := range map[string]struct {
 		url  func(*testing.T) string
@@ -66,7 +66,6 @@ func TestSeenAtAnotherReplica(t *testing.T) {
 		"every notification lost": {deafened, 1500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			var late []time.Duration
 			for range 3 {
 				if late = lateness(t, c.url(t)); late[len(late)*99/100] <= c.most {
