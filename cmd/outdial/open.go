@@ -214,14 +214,18 @@ func (p *program) boardOptions(values []value, log zerolog.Logger) (switchboard.
 			return o, wrong(values, "on_end", "%s (OUTDIAL_HOOK_SECRET)", phone.AsError(err).Message)
 		}
 	}
+	public, err := publicURL(values)
+	if err != nil {
+		return o, err
+	}
 	for _, spec := range p.specs {
 		config, ok := configOf(values, spec)
 		if !ok {
 			o.Missing = append(o.Missing, spec)
 			continue
 		}
-		if public := valueOf(values, "", "public_url"); public != "" {
-			config[providers.WebhookURL] = strings.TrimRight(public, "/") + "/webhooks/" + spec.Name
+		if public != "" {
+			config[providers.WebhookURL] = public + "/webhooks/" + spec.Name
 			if len(o.CallTools) > 0 { // else those stay that are set in the service's own settings
 				config[providers.ToolWebhookURL] = config[providers.WebhookURL]
 			}

@@ -116,16 +116,27 @@ func (p *program) http() *cobra.Command {
 	}
 }
 
+// publicURL reads where others find the HTTP server; empty where nobody says it. Errors: invalid, naming the setting.
+func publicURL(values []value) (string, error) {
+	written := valueOf(values, "", "public_url")
+	if written == "" {
+		return "", nil
+	}
+	public, err := server.PublicURL(written)
+	if err != nil {
+		return "", wrong(values, "public_url", "%s", phone.AsError(err).Message)
+	}
+	return public, nil
+}
+
 // protection reads who may use the HTTP server. Auth is nil where nobody is asked who they are. Errors: invalid, naming the
 // setting as it was set.
 func protection(values []value, warn func(string)) (server.HTTPOptions, error) {
 	get := func(name string) string { return valueOf(values, "", name) }
 	o := server.HTTPOptions{AllowedHosts: list(get("allowed_hosts")), AllowedOrigins: list(get("allowed_origins"))}
 	var err error
-	if written := get("public_url"); written != "" {
-		if o.PublicURL, err = server.PublicURL(written); err != nil {
-			return o, wrong(values, "public_url", "%s", phone.AsError(err).Message)
-		}
+	if o.PublicURL, err = publicURL(values); err != nil {
+		return o, err
 	}
 	for _, h := range o.AllowedHosts {
 		if strings.ContainsAny(h, "/*@ ") {
