@@ -37,10 +37,11 @@ func (l *Ledger) OpenCalls(ctx context.Context) ([]*phone.Call, error) {
 	return all, failed("open calls", err)
 }
 
-// Spending is what counts for the budgets in one currency, in a span that ends now.
+// Spending is what counts for the budgets, of one principal in one currency, in a span that ends now.
 type Spending struct {
-	Spent    phone.Money // by calls that are over
-	Reserved phone.Money // for those that are not: their worst case
+	Principal string      // empty: of all together
+	Spent     phone.Money // by calls that are over
+	Reserved  phone.Money // for those that are not: their worst case
 }
 
 // Used is both together, which is what the guard holds against a budget.
@@ -48,32 +49,24 @@ func (s Spending) Used() phone.Money {
 	return phone.Micros(s.Spent.Micros()+s.Reserved.Micros(), s.Spent.Currency())
 }
 
-// Spending gives by currency what the calls of all principals that ring somebody count for, as rule 20 of the guard does:
-// those that were placed within the span.
-func (l *Ledger) Spending(ctx context.Context, within time.Duration, now time.Time) (map[string]Spending, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT currency, CASE WHEN status = 'ended' THEN 1 ELSE 0 END, CAST(SUM(charge) AS BIGINT) FROM calls
-		WHERE simulated = 0 AND currency <> '' AND created_at > ? GROUP BY 1, 2`, micros(now.Add(-within)))
+// Spending gives by principal and currency, in this order, what the calls that ring somebody count for, as rule 20 of the
+// guard does: those that were placed within the span.
+func (l *Ledger) Spending(ctx context.Context, within time.Duration, now time.Time) ([]Spending, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT principal, currency, CAST(SUM(CASE WHEN status = 'ended' THEN charge ELSE 0 END) AS BIGINT),
+		CAST(SUM(CASE WHEN status = 'ended' THEN 0 ELSE charge END) AS BIGINT) FROM calls
+		WHERE simulated = 0 AND currency <> '' AND created_at > ? GROUP BY 1, 2 ORDER BY 1, 2`, micros(now.Add(-within)))
 	if err != nil {
 		return nil, failed("spending", err)
 	}
 	defer rows.Close()
-	all := map[string]Spending{}
+	var all []Spending
 	for rows.Next() {
-		var currency string
-		var over, sum int64
-		if err := rows.Scan(&currency, &over, &sum); err != nil {
+		var principal, currency string
+		var spent, reserved int64
+		if err := rows.Scan(&principal, &currency, &spent, &reserved); err != nil {
 			return nil, failed("spending", err)
 		}
-		one, ok := all[currency]
-		if !ok {
-			one = Spending{phone.Micros(0, currency), phone.Micros(0, currency)}
-		}
-		if over == 1 {
-			one.Spent = phone.Micros(sum, currency)
-		} else {
-			one.Reserved = phone.Micros(sum, currency)
-		}
-		all[currency] = one
+		all = append(all, Spending{principal, phone.Micros(spent, currency), phone.Micros(reserved, currency)})
 	}
 	return all, failed("spending", rows.Err())
 }

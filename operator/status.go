@@ -17,7 +17,7 @@ type Standing struct {
 	AtOnce    int           // how many of them count for the limit of calls at once
 	WhyOff    string        // dialing is switched off in the ledger; empty: it is on
 	Paused    []Pause
-	Budgets   []Budget
+	Budgets   []Budget         // of all together, then those of each principal
 	Processes []ledger.Process // besides this one
 	Unread    int              // webhooks that nobody has read yet
 	Questions int              // to a person, that wait for an answer
@@ -58,6 +58,11 @@ func Status(ctx context.Context, l *ledger.Ledger, p guard.Policy, now time.Time
 	if s.Budgets, err = Budgets(ctx, l, p, now); err != nil {
 		return s, err
 	}
+	own, err := ownBudgets(ctx, l, p, now)
+	if err != nil {
+		return s, err
+	}
+	s.Budgets = append(s.Budgets, own...)
 	if s.Processes, err = l.Processes(ctx); err != nil {
 		return s, err
 	}
@@ -91,21 +96,27 @@ func pauses(ctx context.Context, l *ledger.Ledger, p guard.Policy, now time.Time
 	return all, nil
 }
 
-// Budgets tells what of each budget is used, day before month, by currency: of those that are set, and of every currency
-// that calls were paid in.
+// Budgets tells what of each budget is used by all together, day before month, by currency: of those that are set, and of
+// every currency that calls were paid in.
 func Budgets(ctx context.Context, l *ledger.Ledger, p guard.Policy, now time.Time) (all []Budget, err error) {
 	for _, period := range []struct {
 		name   string
 		within time.Duration
 		limits guard.Budget
-	}{{"day", 24 * time.Hour, p.BudgetDay}, {"month", 30 * 24 * time.Hour, p.BudgetMonth}} {
-		used, err := l.Spending(ctx, period.within, now)
+	}{{"day", day, p.BudgetDay}, {"month", 30 * day, p.BudgetMonth}} {
+		each, err := l.Spending(ctx, period.within, now)
 		if err != nil {
 			return nil, err
 		}
+		used := map[string]ledger.Spending{}
 		for currency := range period.limits {
-			if _, ok := used[currency]; !ok {
-				used[currency] = ledger.Spending{Spent: phone.Micros(0, currency), Reserved: phone.Micros(0, currency)}
+			used[currency] = ledger.Spending{Spent: phone.Micros(0, currency), Reserved: phone.Micros(0, currency)}
+		}
+		for _, one := range each {
+			currency := one.Spent.Currency()
+			used[currency] = ledger.Spending{
+				Spent:    phone.Micros(used[currency].Spent.Micros()+one.Spent.Micros(), currency),
+				Reserved: phone.Micros(used[currency].Reserved.Micros()+one.Reserved.Micros(), currency),
 			}
 		}
 		for _, currency := range slices.Sorted(maps.Keys(used)) {
@@ -114,3 +125,22 @@ func Budgets(ctx context.Context, l *ledger.Ledger, p guard.Policy, now time.Tim
 	}
 	return all, nil
 }
+
+// ownBudgets tells what each principal has used of its own, where principals have one.
+func ownBudgets(ctx context.Context, l *ledger.Ledger, p guard.Policy, now time.Time) (all []Budget, err error) {
+	if len(p.BudgetPrincipal) == 0 {
+		return nil, nil
+	}
+	each, err := l.Spending(ctx, day, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range each {
+		if limit, ok := p.BudgetPrincipal[one.Spent.Currency()]; ok {
+			all = append(all, Budget{"day", one, limit})
+		}
+	}
+	return all, nil
+}
+
+const day = 24 * time.Hour

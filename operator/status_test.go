@@ -3,6 +3,7 @@ package operator
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,8 +66,9 @@ func TestStatus(t *testing.T) {
 
 	policy := guard.Policy{
 		Longest: 10 * time.Minute, PauseFailures: 2, PauseRefusals: 3,
-		BudgetDay:   guard.Budget{"USD": phone.Micros(5_000_000, "USD")},
-		BudgetMonth: guard.Budget{"CNY": phone.Micros(50_000_000, "CNY"), "EUR": phone.Micros(1_000_000, "EUR")},
+		BudgetDay:       guard.Budget{"USD": phone.Micros(5_000_000, "USD")},
+		BudgetPrincipal: guard.Budget{"USD": phone.Micros(3_000_000, "USD")},
+		BudgetMonth:     guard.Budget{"CNY": phone.Micros(50_000_000, "CNY"), "EUR": phone.Micros(1_000_000, "EUR")},
 	}
 	s, err := Status(t.Context(), l, policy, now)
 	if err != nil {
@@ -88,11 +90,12 @@ func TestStatus(t *testing.T) {
 	}
 	var budgets []string
 	for _, b := range s.Budgets {
-		budgets = append(budgets, fmt.Sprintf("%s %v %v %v", b.Period, b.Spent, b.Reserved, b.Limit.Amount()))
+		budgets = append(budgets, fmt.Sprintf("%s %v %v %v", strings.TrimSpace(b.Principal+" "+b.Period), b.Spent, b.Reserved, b.Limit.Amount()))
 	}
 	if diff := cmp.Diff([]string{
 		"day CNY 0.00 CNY 1.00 0.00", "day USD 0.00 USD 2.00 5.00",
 		"month CNY 0.00 CNY 1.00 50.00", "month EUR 0.00 EUR 0.00 1.00", "month USD 0.00 USD 3.00 0.00",
+		"bob day USD 0.00 USD 1.00 3.00", "carol day USD 0.00 USD 1.00 3.00",
 	}, budgets); diff != "" {
 		t.Errorf("budgets:\n%s", diff)
 	}

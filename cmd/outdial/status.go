@@ -51,11 +51,12 @@ type pauseLine struct {
 }
 
 type budgetLine struct {
-	Period   string `json:"period"` // day (24 hours) or month (30 days)
-	Currency string `json:"currency"`
-	Spent    string `json:"spent"`
-	Reserved string `json:"reserved"`        // for calls that are not over, at worst
-	Limit    string `json:"limit,omitempty"` // empty: none
+	Period    string `json:"period"`              // day (24 hours) or month (30 days)
+	Principal string `json:"principal,omitempty"` // empty: of all together
+	Currency  string `json:"currency"`
+	Spent     string `json:"spent"`
+	Reserved  string `json:"reserved"`        // for calls that are not over, at worst
+	Limit     string `json:"limit,omitempty"` // empty: none
 }
 
 type processLine struct {
@@ -122,7 +123,7 @@ func (p *program) statusOf(ctx context.Context, l *ledger.Ledger, values []value
 		r.Paused = append(r.Paused, line)
 	}
 	for _, b := range s.Budgets {
-		line := budgetLine{Period: b.Period, Currency: b.Spent.Currency(), Spent: b.Spent.Amount(), Reserved: b.Reserved.Amount()}
+		line := budgetLine{Period: b.Period, Principal: b.Principal, Currency: b.Spent.Currency(), Spent: b.Spent.Amount(), Reserved: b.Reserved.Amount()}
 		if b.Limit.Micros() > 0 {
 			line.Limit = b.Limit.Amount()
 		}
@@ -151,7 +152,11 @@ func (r statusReport) print(p *program) error {
 		fmt.Fprintf(t, "%s paused: %s\tuntil %s\t%s\n", mark(false), plain(orElse(one.Provider, "principal "+one.Principal)), one.Until, one.Why)
 	}
 	for _, b := range r.Budgets {
-		fmt.Fprintf(t, "%s, %s\tspent %s\treserved %s\tof %s\n", b.Currency, b.Period, b.Spent, b.Reserved, orElse(b.Limit, "no limit"))
+		of := b.Currency + ", " + b.Period
+		if b.Principal != "" {
+			of += ", " + plain(b.Principal)
+		}
+		fmt.Fprintf(t, "%s\tspent %s\treserved %s\tof %s\n", of, b.Spent, b.Reserved, orElse(b.Limit, "no limit"))
 	}
 	for _, one := range r.Processes {
 		lives := "lives, lease until"
