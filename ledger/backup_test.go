@@ -133,25 +133,28 @@ func TestErasedBeforeABackup(t *testing.T) {
 	}
 }
 
+// switchedOn switches on a ledger, and says why it dialed nobody.
+func switchedOn(t *testing.T, address string) string {
+	t.Helper()
+	l := openWith(t, address, Options{})
+	why, err := l.WhyOff(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SwitchDialing(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return why
+}
+
 // A file that is put in the place of a newer one is noticed, however it was copied, and one that stays where it is is not.
 func TestAnOlderFile(t *testing.T) {
 	sqliteAlone(t)
 	path := filepath.Join(t.TempDir(), "outdial.db")
-	visit := func(at string) string {
-		t.Helper()
-		l := openWith(t, "sqlite:"+at, Options{})
-		why, err := l.WhyOff(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.SwitchDialing(t.Context(), ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return why
-	}
+	visit := func(at string) string { return switchedOn(t, "sqlite:"+at) }
 	read := func(path string) []byte {
 		t.Helper()
 		b, err := os.ReadFile(path)
@@ -245,21 +248,7 @@ func TestPostgresRestoredFromADump(t *testing.T) {
 	postgresAlone(t)
 	t.Parallel()
 	url := server.Database(t)
-	visit := func() string {
-		t.Helper()
-		l := openWith(t, url, Options{})
-		why, err := l.WhyOff(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.SwitchDialing(t.Context(), ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return why
-	}
+	visit := func() string { return switchedOn(t, url) }
 	for range 2 {
 		if why := visit(); why != "" {
 			t.Fatal(why)

@@ -50,7 +50,13 @@ func standing(context.Context) (server.Standing, error) {
 // scrape reads /metrics as Prometheus does.
 func scrape(t *testing.T, url string, change func(*http.Request)) (status int, text string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
+	return fetch(t, url+"/metrics", change)
+}
+
+// fetch reads a page, on a connection of its own.
+func fetch(t *testing.T, url string, change func(*http.Request)) (status int, text string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,16 +21,9 @@ import (
 
 func (p *program) approve() *cobra.Command {
 	do := p.onLedger(func(ctx context.Context, l *ledger.Ledger, _ []value, _ []string) error {
-		open := p.terminal
-		if open == nil {
-			open = controllingTerminal
-		}
-		t, err := open()
+		t, err := p.atTerminal("nothing was allowed. A person runs outdial approve in a terminal of their own.")
 		if err != nil {
-			return &phone.Error{
-				Code: phone.Refused, Reason: "no_terminal", Err: err,
-				Message: "There is no terminal to ask at, so nothing was allowed. A person runs outdial approve in a terminal of their own.",
-			}
+			return err
 		}
 		defer t.Close()
 		return (&interview{ledger: l, tty: t, in: bufio.NewReader(t)}).hold(ctx)
@@ -48,6 +41,19 @@ func (p *program) approve() *cobra.Command {
 			return do(c, args)
 		},
 	}
+}
+
+// atTerminal opens where a person can be asked. Errors: refused, with what was therefore not done and what else to do.
+func (p *program) atTerminal(so string) (io.ReadWriteCloser, error) {
+	open := p.terminal
+	if open == nil {
+		open = controllingTerminal
+	}
+	t, err := open()
+	if err != nil {
+		return nil, &phone.Error{Code: phone.Refused, Reason: "no_terminal", Err: err, Message: "There is no terminal to ask at, so " + so}
+	}
+	return t, nil
 }
 
 // controllingTerminal is where the person sits who has started the program, whatever its input and output are.

@@ -83,16 +83,9 @@ func (p *program) erase() *cobra.Command {
 
 // sure asks a person at the terminal. Errors: refused, if they are not.
 func (p *program) sure(ctx context.Context, callID, number string) error {
-	open := p.terminal
-	if open == nil {
-		open = controllingTerminal
-	}
-	t, err := open()
+	t, err := p.atTerminal("nothing was erased. --yes erases without asking.")
 	if err != nil {
-		return &phone.Error{
-			Code: phone.Refused, Reason: "no_terminal", Err: err,
-			Message: "There is no terminal to ask at, so nothing was erased. --yes erases without asking.",
-		}
+		return err
 	}
 	defer t.Close()
 	what := "what is known of " + callID
