@@ -203,6 +203,9 @@ func TestWebhooksAgain(t *testing.T) {
 	if n := s.looked(p.Call.Ref); n > 8 {
 		t.Errorf("%d look-ups", n)
 	}
+	if n, err := b.Ledger.UnreadLetters(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d webhooks are to be read once more, %v", n, err)
+	}
 }
 
 // A forged webhook, and one for nobody, change nothing.
