@@ -116,6 +116,9 @@ func faults() []fault {
 		{rule: "nothing points at a machine", file: "package-lock.json", to: `"resol` + `ved": "https://example.com/x.tgz"`, says: "package-lock.json:1"},
 		{rule: "nothing points at a machine", file: ".npmrc", to: "//example.com/:_auth" + "Token=x\n", says: ".npmrc:1"},
 
+		{rule: "merges are finished", file: "docs/x.md", to: "one\n" + strings.Repeat("<", 7) + " HEAD\ntwo\n", says: "docs/x.md:2: the merge is not finished"},
+		{rule: "merges are finished", file: "docs/x.md", to: "one\n" + strings.Repeat(">", 7) + " 1234567 (x)\n", says: "docs/x.md:2"},
+
 		{rule: "dependencies have reasons", file: "docs/adr/0002-dependencies.md", from: "zerolog", to: "zerolag", says: "zerolog is imported and has no row"},
 		{rule: "dependencies have reasons", file: "docs/adr/0002-dependencies.md", from: "logs |\n", to: "logs |\n| `pgregory.net/rapid` | makes up |\n", says: "nothing imports pgregory.net/rapid"},
 		{rule: "dependencies have reasons", file: "go.mod", from: "zerolog", to: "zerolag", says: "is imported and not required"},

@@ -28,6 +28,7 @@ func rules() []rule {
 		{"adapters are listed", adaptersAreListed},
 		{"adapters dial through upstream", adaptersDialThroughUpstream},
 		{"nothing points at a machine", nothingPointsAtAMachine},
+		{"merges are finished", mergesAreFinished},
 		{"dependencies have reasons", dependenciesHaveReasons},
 		{"documents name what exists", documentsNameWhatExists},
 		{"documents show what they say", documentsShowWhatTheySay},

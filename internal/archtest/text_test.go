@@ -30,6 +30,20 @@ func nothingPointsAtAMachine(t *tree) []string {
 	return wrong
 }
 
+// mergesAreFinished finds what git leaves where two sides of a merge differ, in files that no compiler reads.
+func mergesAreFinished(t *tree) []string {
+	left := regexp.MustCompile(`^(<{7}|>{7}|\|{7})( |$)`)
+	var wrong []string
+	for _, p := range slices.Sorted(maps.Keys(t.texts)) {
+		for i, line := range strings.Split(string(t.texts[p]), "\n") {
+			if left.MatchString(line) {
+				wrong = append(wrong, fmt.Sprintf("%s:%d: the merge is not finished", p, i+1))
+			}
+		}
+	}
+	return wrong
+}
+
 // mostLibraries is how many go.mod may require directly.
 const mostLibraries = 20
 
