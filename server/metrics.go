@@ -182,13 +182,14 @@ func (m *Metrics) notAdmitted(reason string) {
 	}
 }
 
-// metrics answers a scrape. Whoever has a token may read them, whatever it is for: they tell of nobody.
+// metrics answers a scrape. They are of all principals together and of the operator's money, so a token needs a scope for
+// them; whose own calls it may see or place says nothing of that.
 func (e *Endpoint) metrics(w http.ResponseWriter, r *http.Request) {
 	if e.options.Metrics == nil {
 		refuse(w, r, http.StatusNotFound, "404 page not found")
 		return
 	}
-	if _, ok := e.admit(w, r, phone.ReadScope, phone.PlaceScope); !ok {
+	if _, ok := e.admit(w, r, phone.MetricsScope); !ok {
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -173,18 +173,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// The Host guard stands before it, and where authentication is set up, any token of ours reads it and nothing else does.
+// The Host guard stands before it, and where authentication is set up, a token that is for them: they are of all principals, and whoever
+// places or sees calls does so for one.
 func TestWhoReadsMetrics(t *testing.T) {
 	t.Parallel()
 	m := counted(standing)
 	url, file := protected(t, newTools(), nil, server.HTTPOptions{Metrics: m})
-	reader, placer := newStatic(t, file, "reader", phone.ReadScope), newStatic(t, file, "placer", phone.PlaceScope)
+	reader, placer := newStatic(t, file, "prometheus", phone.MetricsScope), newStatic(t, file, "placer", phone.PlaceScope, phone.ReadScope)
 	for name, tt := range map[string]struct {
 		change func(*http.Request)
 		status int
 	}{
-		"a token that reads":   {with(reader), http.StatusOK},
-		"a token that places":  {with(placer), http.StatusOK},
+		"a token for them":     {with(reader), http.StatusOK},
+		"a token for calls":    {with(placer), http.StatusForbidden},
 		"none":                 {nil, http.StatusUnauthorized},
 		"a wrong one":          {with(reader + "x"), http.StatusUnauthorized},
 		"one in the address":   {func(r *http.Request) { r.URL.RawQuery = "access_token=" + reader }, http.StatusBadRequest},
@@ -197,7 +198,7 @@ func TestWhoReadsMetrics(t *testing.T) {
 		}
 	}
 	_, text := scrape(t, url, with(reader))
-	for reason, n := range map[string]int{"missing": 1, "invalid": 1, "malformed": 1, "scope": 0, "flood": 0} {
+	for reason, n := range map[string]int{"missing": 1, "invalid": 1, "malformed": 1, "scope": 1, "flood": 0} {
 		if line := fmt.Sprintf("\noutdial_authentication_failures_total{reason=%q} %d\n", reason, n); !strings.Contains(text, line) {
 			t.Errorf("missing: %s", line)
 		}

@@ -150,8 +150,8 @@ func TestCanaryLeak(t *testing.T) {
 
 	home := t.TempDir()
 	tokens, toml := filepath.Join(home, "tokens"), filepath.Join(home, "outdial.toml")
-	token := func(name string) string {
-		made, entry, err := auth.NewToken(name, []string{phone.PlaceScope, phone.ReadScope})
+	token := func(name string, scopes ...string) string {
+		made, entry, err := auth.NewToken(name, scopes)
 		if err == nil {
 			err = auth.Add(tokens, entry, true)
 		}
@@ -160,7 +160,7 @@ func TestCanaryLeak(t *testing.T) {
 		}
 		return made
 	}
-	ann, bob := token("ann"), token("bob")
+	ann, bob, prometheus := token("ann", phone.PlaceScope, phone.ReadScope), token("bob", phone.PlaceScope, phone.ReadScope), token("prometheus", phone.MetricsScope)
 	if err := os.WriteFile(toml, fmt.Appendf(nil, "[[call_tools]]\nname = \"order_status\"\ndescription = \"How far?\"\nendpoint = %q\nfallback = \"No.\"\ntimeout = \"5s\"\n", hookURL), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestCanaryLeak(t *testing.T) {
 		_ = resp.Body.Close()
 		others.Write(raw)
 	}
-	metrics := scraped(t, mine)
+	metrics := scraped(t, mine, prometheus)
 	stop()
 	if c := <-code; c != 0 {
 		t.Errorf("exit code %d", c)
@@ -291,7 +291,7 @@ func TestCanaryLeak(t *testing.T) {
 	}
 	_ = program.run(t.Context(), []string{"http", "--addr", "127.0.0.1:0"}, away, strings.NewReader(""), terminal, terminal)
 
-	secrets := []string{canaryStepOne, canaryPamela, canaryWebhook, hookSecret, hookSecret[6:], canaryPassword, ann, bob, "canary4b1d7f", "canary8c2e9a", "canary6d3f1b"}
+	secrets := []string{canaryStepOne, canaryPamela, canaryWebhook, hookSecret, hookSecret[6:], canaryPassword, ann, bob, prometheus, "canary4b1d7f", "canary8c2e9a", "canary6d3f1b"}
 	for _, place := range []struct {
 		name, text string
 		holds      string   // without which this shows nothing
@@ -323,13 +323,13 @@ func TestCanaryLeak(t *testing.T) {
 }
 
 // scraped reads the metrics.
-func scraped(t *testing.T, l *load) string {
+func scraped(t *testing.T, l *load, token string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.url+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+l.token)
+	r.Header.Set("Authorization", "Bearer "+token)
 	resp, err := l.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
