@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	mcpserver "github.com/mark3labs/mcp-go/server"
+
 	"github.com/outdial/outdial/phone"
 )
 
@@ -52,6 +54,27 @@ func (g guard) refusal(r *http.Request) string {
 		return fmt.Sprintf("Forbidden: pages of %q may not use this server; its operator can allow the origin", strings.Join(origins, ", "))
 	}
 	return ""
+}
+
+// share has a browser give the answer to a page that the operator has named; without that it keeps it to itself. It is true
+// if that was all that was asked: whether such a page may ask. Of a name or an address that only means this machine no
+// page has another origin than we do.
+func (g guard) share(w http.ResponseWriter, r *http.Request) (answered bool) {
+	origin := r.Header.Get("Origin")
+	if !g.origins[strings.ToLower(origin)] {
+		return false
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", mcpserver.HeaderKeySessionID+", WWW-Authenticate, Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	w.WriteHeader(http.StatusNoContent)
+	return true
 }
 
 func (g guard) ourHost(hostport string, own netip.AddrPort) bool {

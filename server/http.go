@@ -74,8 +74,9 @@ type Endpoint struct {
 	gate     gate
 	large    chan struct{} // the places that long webhooks take
 
-	readiness readiness
-	recheck   time.Duration
+	readiness  readiness
+	recheck    time.Duration
+	bodyWithin time.Duration
 
 	life context.Context // ends when the grace of a stopping server is over
 	cut  context.CancelFunc
@@ -86,7 +87,7 @@ type Endpoint struct {
 func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	o = o.withDefaults()
 	e := &Endpoint{
-		options: o, guard: newGuard(o.PublicURL, o.AllowedHosts, o.AllowedOrigins), tools: s, recheck: recheck,
+		options: o, guard: newGuard(o.PublicURL, o.AllowedHosts, o.AllowedOrigins), tools: s, recheck: recheck, bodyWithin: bodyTimeout,
 		sessions: newSessions(maxSessions, sessionIdle), room: peer.NewRoom(httpPlaces), large: make(chan struct{}, largeAtOnce),
 		readiness: readiness{fresh: readyFor},
 	}
@@ -96,10 +97,24 @@ func Handler(s *mcpserver.MCPServer, o HTTPOptions) *Endpoint {
 	e.life, e.cut = context.WithCancel(context.Background())
 	e.mcp = mcpserver.NewStreamableHTTPServer(s,
 		mcpserver.WithSessionIdManagerResolver(e.sessions),
-		// Below warnings it names sessions, and who knows a session's id can speak in it.
-		mcpserver.WithStreamableHTTPLogger(slog.New(zerolog.NewSlogHandler(o.Log.Level(zerolog.WarnLevel)))))
+		mcpserver.WithStreamableHTTPLogger(slog.New(bare{zerolog.NewSlogHandler(o.Log.Level(zerolog.WarnLevel))})))
 	return e
 }
+
+// bare logs what has happened, and not to whom: mcp-go puts sessions' ids beside it and into its errors, and who knows one can
+// speak in that session.
+type bare struct{ slog.Handler }
+
+// Handle logs the message alone.
+func (b bare) Handle(ctx context.Context, r slog.Record) error {
+	return b.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, r.Message, r.PC)) //nolint:wrapcheck // it is a handler itself
+}
+
+// WithAttrs keeps none.
+func (b bare) WithAttrs([]slog.Attr) slog.Handler { return b }
+
+// WithGroup has nothing to group.
+func (b bare) WithGroup(string) slog.Handler { return b }
 
 // ServeHTTP lets nothing be read of a request that the guard refuses, whatever it asks for. Who probes whether the server
 // lives or is ready, or looks for where to get a token, needs none.
@@ -112,19 +127,26 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}()
+	prompt := promptly{w, e.options.WriteTimeout}
+	defer prompt.soon() // what is short is written when the handler has returned
+	w = prompt
 	if refusal := e.guard.refusal(r); refusal != "" {
 		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
-	if r.ContentLength != 0 && r.Method != http.MethodPost { // what comes with it is read nowhere, and may never end
-		w.Header().Set("Connection", "close")
+	provider, isWebhook := strings.CutPrefix(r.URL.Path, "/webhooks/")
+	if takesBody := r.Method == http.MethodPost && (isWebhook || r.URL.Path == "/mcp"); r.ContentLength != 0 && !takesBody {
+		w.Header().Set("Connection", "close") // what comes with it is read nowhere, and may never end
 	}
-	if provider, ok := strings.CutPrefix(r.URL.Path, "/webhooks/"); ok {
+	if isWebhook {
 		e.webhook(w, r, provider)
 		return
 	}
 	switch r.URL.Path {
 	case "/mcp":
+		if e.guard.share(w, r) {
+			return
+		}
 		id, ok := e.admit(w, r, phone.PlaceScope, phone.ReadScope)
 		if !ok {
 			return
@@ -149,6 +171,25 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// promptly bounds how long each write to a client may take: one that asks and asks and reads no answer is cut off.
+type promptly struct {
+	http.ResponseWriter
+	within time.Duration
+}
+
+func (p promptly) soon() {
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(p.within)) // a writer that knows none still writes
+}
+
+// Write writes soon or not at all.
+func (p promptly) Write(b []byte) (int, error) {
+	p.soon()
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (p promptly) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
 func (e *Endpoint) serveMCP(w http.ResponseWriter, r *http.Request, id auth.Identity) {
 	switch {
 	case r.Method == http.MethodPost:
@@ -169,7 +210,7 @@ func (e *Endpoint) serveMCP(w http.ResponseWriter, r *http.Request, id auth.Iden
 
 // post takes one JSON-RPC message.
 func (e *Endpoint) post(w http.ResponseWriter, r *http.Request, id auth.Identity) {
-	body, ok := readBody(w, r)
+	body, ok := e.readBody(w, r)
 	if !ok {
 		return
 	}
@@ -311,9 +352,9 @@ func (e *Endpoint) listening(over context.Context, r *http.Request, id auth.Iden
 }
 
 // readBody reads a body of at most maxMessage bytes, or answers why it did not.
-func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+func (e *Endpoint) readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_ = control.SetReadDeadline(time.Now().Add(e.bodyWithin))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	limited := http.MaxBytesReader(w, r.Body, maxMessage)
 	tooLarge := r.ContentLength > maxMessage
@@ -325,8 +366,8 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 		var limit *http.MaxBytesError
 		tooLarge = errors.As(err, &limit)
 	}
+	w.Header().Set("Connection", "close") // else net/http would wait for the rest, and nothing would end that
 	if tooLarge {
-		w.Header().Set("Connection", "close")
 		http.Error(w, "the body is larger than 4 MiB: send less in one message", http.StatusRequestEntityTooLarge)
 		return nil, false
 	}

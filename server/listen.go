@@ -117,6 +117,8 @@ func HTTP(ctx context.Context, ln net.Listener, e *Endpoint) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          log,
+		// OPTIONS * too comes to where Host and Origin are looked at.
+		DisableGeneralOptionsHandler: true,
 		// Not ctx: its end is when requests begin to have the grace, not when they lose their own context.
 		BaseContext: func(net.Listener) context.Context { return e.life },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {

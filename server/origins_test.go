@@ -3,10 +3,12 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -105,7 +107,7 @@ func TestHostOriginMatrix(t *testing.T) {
 	requests := 0
 	for _, c := range cases {
 		own := func(s string) string { return strings.ReplaceAll(s, "PORT", c.port) }
-		for _, route := range []string{"POST /mcp", "GET /healthz", "GET /readyz", "GET /.well-known/oauth-protected-resource", "POST /webhooks/pamela", "GET /", "DELETE /mcp"} {
+		for _, route := range []string{"POST /mcp", "GET /healthz", "GET /readyz", "GET /.well-known/oauth-protected-resource", "POST /webhooks/pamela", "GET /metrics", "OPTIONS *", "GET /", "DELETE /mcp"} {
 			requests++
 			method, path, _ := strings.Cut(route, " ")
 			head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, own(c.host))
@@ -180,14 +182,92 @@ func TestBodyOfWhoIsNotLetInIsNotAwaited(t *testing.T) {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	for route, want := range map[string]int{"POST /nowhere": 404, "POST /webhooks/nobody": 404, "PUT /mcp": 401, "GET /healthz": 200, "DELETE /readyz": 405, "POST /healthz": 405, "GET /.well-known/oauth-protected-resource": 404} {
+	for route, want := range map[string]int{"POST /nowhere": 404, "POST /webhooks/nobody": 404, "PUT /mcp": 401, "GET /healthz": 200, "DELETE /readyz": 405, "POST /healthz": 405, "GET /.well-known/oauth-protected-resource": 404, "POST /.well-known/oauth-protected-resource": 404} {
 		status, _ := raw(t, host, route+" HTTP/1.1\r\nHost: "+host+"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
 		if status != want {
 			t.Errorf("%s with a body that never ends: %d, want %d", route, status, want)
 		}
 	}
+	withIssuer, _ := protected(t, newTools(), newAuthority(t), server.HTTPOptions{})
+	there := strings.TrimPrefix(withIssuer, "http://")
+	if status, _ := raw(t, there, "POST /.well-known/oauth-protected-resource HTTP/1.1\r\nHost: "+there+"\r\nContent-Length: 10\r\n\r\n{"); status != 405 {
+		t.Errorf("the metadata with a body that never ends: %d", status)
+	}
 	if status, _ := raw(t, host, "POST /mcp HTTP/1.1\r\nHost: "+host+"\r\nHost: evil.example\r\n\r\n"); status != 400 {
 		t.Errorf("two hosts: %d", status)
+	}
+}
+
+// Nor is that of whoever is let in, for longer than one may take.
+func TestBodyThatStopsIsAnswered(t *testing.T) {
+	e := server.Handler(newTools().MCPServer, server.HTTPOptions{})
+	e.BodyWithin(50 * time.Millisecond)
+	web := httptest.NewServer(e)
+	defer web.Close()
+	host := strings.TrimPrefix(web.URL, "http://")
+	status, said := raw(t, host, "POST /mcp HTTP/1.1\r\nHost: "+host+"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	if status != http.StatusBadRequest || !strings.Contains(said, "could not be read") {
+		t.Errorf("%d %s", status, said)
+	}
+}
+
+// Whoever asks and asks, and reads none of the answers, is cut off on every route.
+func TestWhoReadsNoAnswerIsCutOff(t *testing.T) {
+	m := counted(standing)
+	web := serveHTTP(t, newTools(), server.HTTPOptions{WriteTimeout: 200 * time.Millisecond, Metrics: m})
+	host := strings.TrimPrefix(web.URL, "http://")
+	for _, route := range []string{"GET /healthz", "GET /metrics", "GET /nowhere"} {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		asks := []byte(strings.Repeat(route+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n", 1000))
+		_ = conn.SetWriteDeadline(time.Now().Add(patience))
+		for err == nil {
+			_, err = conn.Write(asks)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection is kept for as long as the client likes", route)
+		}
+	}
+}
+
+// A page that the operator has named can use the server in a browser: it is told that it may ask, and given the answers.
+func TestAllowedPageIsGivenTheAnswers(t *testing.T) {
+	const page = "https://inspector.example.com"
+	url, file := protected(t, newTools(), nil, server.HTTPOptions{AllowedOrigins: []string{page}})
+	token := newStatic(t, file, "ann", phone.ReadScope)
+	first := func(r *http.Request) {
+		r.Method = http.MethodOptions
+		r.Header = http.Header{"Origin": {page}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type,mcp-method"}}
+	}
+	own := strings.Replace(url, "127.0.0.1", "localhost", 1)
+	for name, tt := range map[string]struct {
+		change func(*http.Request)
+		status int
+		shared bool
+	}{
+		"whether it may ask":            {first, http.StatusNoContent, true},
+		"with a token":                  {func(r *http.Request) { with(token)(r); r.Header.Set("Origin", page) }, http.StatusOK, true},
+		"without one":                   {func(r *http.Request) { r.Header.Set("Origin", page) }, http.StatusUnauthorized, true},
+		"what is no such question":      {func(r *http.Request) { first(r); r.Header.Del("Access-Control-Request-Method") }, http.StatusUnauthorized, true},
+		"another page":                  {func(r *http.Request) { first(r); r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden, false},
+		"by a name that is none of its": {func(r *http.Request) { first(r); r.Host = "evil.example" }, http.StatusForbidden, false},
+		"a page of this machine":        {func(r *http.Request) { with(token)(r); r.Header.Set("Origin", own) }, http.StatusOK, false},
+		"no page":                       {with(token), http.StatusOK, false},
+	} {
+		resp, _ := tries(t, url, tt.change)
+		h := resp.Header
+		if resp.StatusCode != tt.status || (h.Get("Access-Control-Allow-Origin") == page) != tt.shared || !tt.shared && h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %s %v", name, resp.Status, h)
+		}
+		if tt.shared && (h.Get("Vary") != "Origin" || !strings.Contains(h.Get("Access-Control-Expose-Headers"), "Mcp-Session-Id") || h.Get("Access-Control-Allow-Credentials") != "") {
+			t.Errorf("%s: %v", name, h)
+		}
+		if tt.status == http.StatusNoContent && (h.Get("Access-Control-Allow-Headers") != "authorization,content-type,mcp-method" || h.Get("Access-Control-Allow-Methods") != "POST, GET, DELETE") {
+			t.Errorf("%s: %v", name, h)
+		}
 	}
 }
 

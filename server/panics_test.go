@@ -56,3 +56,19 @@ func TestPanicsAreLoggedWithoutTheirWords(t *testing.T) {
 		t.Errorf("logged: %s", said)
 	}
 }
+
+// An answer that nobody waits for, and whatever else goes wrong in a session, is logged without the session's id: who knows
+// that can speak in it.
+func TestSessionsAreInNoLog(t *testing.T) {
+	var log logged
+	web := serveHTTP(t, newTools(), server.HTTPOptions{Log: zerolog.New(&log)})
+	c := newHTTPClient(t, web.URL, false)
+	answer := `{"jsonrpc":"2.0","id":77,"result":{"action":"accept"}}`
+	c.post(t.Context(), answer).Body.Close()
+	listening := c.get(t.Context())
+	c.post(t.Context(), answer).Body.Close()
+	listening.Body.Close()
+	if said := log.String(); strings.Count(said, "Failed to handle sampling response") != 2 || strings.Contains(said, c.session) {
+		t.Errorf("session %s: %s", c.session, said)
+	}
+}

@@ -198,6 +198,7 @@ func (s *stream) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed && s.phase == events && s.err == nil {
+		_ = s.control.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 		s.err = s.control.Flush()
 	}
 }
