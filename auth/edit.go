@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,10 +107,17 @@ func edit(path string, create bool, change func(lines []string) ([]string, error
 	if lines, err = change(lines); err != nil {
 		return err
 	}
+	text := strings.Join(lines, "\n") + "\n"
+	if len(text) > largestFile {
+		return phone.Errorf(phone.Invalid, "The tokens file would be larger than 1 MiB, and no token in it would be taken any more. It is as it was; revoke some first.")
+	}
 	if info, err := os.Stat(path); err == nil {
 		_ = f.Chmod(info.Mode().Perm()) // who could read it still can: a server that runs as somebody else, perhaps
+		if err := keepOwner(f, info); err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintln(f, strings.Join(lines, "\n"))
+	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(next, path)
 	}

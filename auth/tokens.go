@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +52,7 @@ func NewToken(name string, scopes []string) (token string, e Entry, err error) {
 }
 
 func (e Entry) check() error {
-	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`).MatchString(e.Name) {
+	if !isName(e.Name) {
 		return phone.Errorf(phone.Invalid, "a name has 1 to 64 letters, digits, dots, dashes, underscores and @, and begins with a letter or a digit")
 	}
 	if len(e.Scopes) == 0 {
@@ -65,6 +64,16 @@ func (e Entry) check() error {
 		}
 	}
 	return nil
+}
+
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || strings.IndexByte("._@-", c) < 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
 }
 
 // parseEntry reads one line. Its errors repeat nothing of it: somebody may have put a token there.
@@ -88,12 +97,13 @@ func parseEntry(line string) (e Entry, err error) {
 // parseEntries reads a tokens file. A line that is not understood grants nothing, and the others hold: so a slip keeps
 // nobody else out, and what was taken out of the file is out.
 func parseEntries(raw []byte) (all []Entry, faults int, first string) {
+	seen := map[[sha256.Size]byte]bool{}
 	for i, line := range strings.Split(string(raw), "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		e, err := parseEntry(line)
-		if err == nil && slices.ContainsFunc(all, func(o Entry) bool { return o.hash == e.hash }) {
+		if err == nil && seen[e.hash] {
 			err = errors.New("the same token stands in an earlier line")
 		}
 		if err != nil {
@@ -102,6 +112,7 @@ func parseEntries(raw []byte) (all []Entry, faults int, first string) {
 			}
 			continue
 		}
+		seen[e.hash] = true
 		all = append(all, e)
 	}
 	return all, faults, first
@@ -203,6 +214,7 @@ func (t *tokens) read(info os.FileInfo) {
 	}
 	raw, err := readFile(t.path)
 	if err != nil {
+		t.seen = nil // whether it can be read is not in what was looked at: who owns it, say
 		t.err = fmt.Errorf("the tokens file cannot be read: %w", err)
 		return
 	}
@@ -224,7 +236,7 @@ func readFile(path string) ([]byte, error) {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return nil, errors.New("it is no text")
 	}
-	return raw, nil
+	return bytes.TrimPrefix(raw, []byte("\ufeff")), nil // which some editors begin a text with
 }
 
 // note says what of the file grants nothing.

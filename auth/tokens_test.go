@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -296,4 +297,92 @@ func FuzzTokensFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file that cannot be read is tried again with each request: what lets it be read, its owner for one, need not show in its
+// size, its time or its mode.
+func TestUnreadableTokensFileIsTriedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	ann, _ := made(t, path, "ann")
+	a, _ := opened(t, path)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	longAgo := time.Now().Add(-time.Hour)
+	put := func(raw []byte) {
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, longAgo, longAgo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(make([]byte, len(good)))
+	if _, err := a.Identify(t.Context(), ann); !errors.Is(err, auth.ErrUnavailable) {
+		t.Errorf("unreadable: %v", err)
+	}
+	put(good)
+	if _, err := a.Identify(t.Context(), ann); err != nil {
+		t.Errorf("readable again: %v", err)
+	}
+}
+
+func TestTokensFileBegunByAnEditor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	token, e, err := auth.NewToken("ann", []string{phone.ReadScope})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("\ufeff"+e.String()+"\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := opened(t, path)
+	if id, err := a.Identify(t.Context(), token); err != nil || id.Caller.Principal != "token:ann" {
+		t.Errorf("%+v, %v", id, err)
+	}
+	if all, faults, err := auth.List(path); len(all) != 1 || faults != 0 || err != nil {
+		t.Errorf("%v, %d, %v", all, faults, err)
+	}
+}
+
+// As many tokens as a file may hold are read in a moment, and one more is refused before it costs all of them.
+func TestTokensFileAtItsLimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	var file strings.Builder
+	var last string
+	for n := 0; file.Len() < 1<<20-200; n++ {
+		token, e, err := auth.NewToken(fmt.Sprintf("agent-%d", n), []string{phone.PlaceScope})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = token
+		file.WriteString(e.String() + "\n")
+	}
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	a, _ := opened(t, path)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("read in %v, while requests wait", took)
+	}
+	for n := 0; ; n++ {
+		_, e, err := auth.NewToken(fmt.Sprintf("more-%d", n), []string{phone.PlaceScope})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := auth.Add(path, e, false); err != nil {
+			if n == 0 || phone.CodeOf(err) != phone.Invalid || !strings.Contains(err.Error(), "1 MiB") {
+				t.Errorf("after %d more: %v", n, err)
+			}
+			break
+		}
+		if n > 10 {
+			t.Fatal("the file grows without end")
+		}
+	}
+	if _, err := a.Identify(t.Context(), last); err != nil {
+		t.Errorf("after one was refused: %v", err)
+	}
 }
