@@ -3,7 +3,10 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +42,13 @@ func NewTraces(ctx context.Context, env func(name string) string, version string
 	if !asked {
 		return nil
 	}
+	silence(otel.SetLogger) // what the library does not understand it would print to stderr, a key for the collector too
+	for _, variable := range misread(env) {
+		log.Warn().Str("variable", variable).Msg("the variable is not understood, or only in part")
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { // the one that the library has; it would print to stderr
+		log.Warn().Msg("traces could not be sent")
+	}))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		log.Warn().Err(err).Msg("no traces are sent")
@@ -50,9 +60,6 @@ func NewTraces(ctx context.Context, env func(name string) string, version string
 	if err != nil {
 		log.Warn().Err(err).Msg("not all that OTEL_RESOURCE_ATTRIBUTES says is understood")
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { // the one that the library has; it would print to stderr
-		log.Warn().Msg("traces could not be sent")
-	}))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about), sdktrace.WithoutPanicRecording())
 	tracer := provider.Tracer("github.com/outdial/outdial")
 	return &Traces{
@@ -89,6 +96,35 @@ func tracesAsked(env func(string) string) (asked bool, odd string) {
 		}
 	}
 	return asked, ""
+}
+
+// silence gives a library the logger that logs nothing, which is the zero one, without naming the package that it is of.
+func silence[L any](set func(L)) {
+	var nothing L
+	set(nothing)
+}
+
+// misread are the variables about the collector that the library passes over, in whole or in part, and whose values may be
+// secrets.
+func misread(env func(string) string) (all []string) {
+	for _, of := range []string{"OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"} {
+		note := func(name string, understood func(value string) bool) {
+			if value := env(of + name); value != "" && !understood(value) {
+				all = append(all, of+name)
+			}
+		}
+		note("ENDPOINT", func(v string) bool { _, err := url.Parse(v); return err == nil })
+		note("TIMEOUT", func(v string) bool { _, err := strconv.Atoi(v); return err == nil })
+		note("CERTIFICATE", func(v string) bool { _, err := os.Stat(v); return err == nil })
+		note("HEADERS", func(v string) bool {
+			return !slices.ContainsFunc(strings.Split(v, ","), func(pair string) bool {
+				name, value, ok := strings.Cut(pair, "=")
+				_, err := url.PathUnescape(value)
+				return !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(strings.TrimSpace(name), ": \t") || err != nil
+			})
+		})
+	}
+	return all
 }
 
 // Options has an MCP server tell its requests to the traces.

@@ -87,6 +87,26 @@ func TestTracesAreAskedFor(t *testing.T) {
 	}
 }
 
+// What is not understood of how to reach the collector is told by its name alone: it may be the key to it.
+func TestTracesTellNoKeyOfTheCollector(t *testing.T) {
+	const key = "canary-7f3a"
+	for _, tt := range []struct{ name, value, told string }{
+		{"OTEL_EXPORTER_OTLP_HEADERS", "api-key=" + key + ",x=%20", ""},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "api-key:" + key, "OTEL_EXPORTER_OTLP_HEADERS"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "api-key: a=" + key, "OTEL_EXPORTER_OTLP_HEADERS"},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x=1,api-key=%zz" + key, "OTEL_EXPORTER_OTLP_TRACES_HEADERS"},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a:" + key + "@127.0.0.1:1/%zz", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", key, "OTEL_EXPORTER_OTLP_TIMEOUT"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/" + key, "OTEL_EXPORTER_OTLP_CERTIFICATE"},
+	} {
+		var log bytes.Buffer
+		server.NewTraces(t.Context(), environment("OTEL_TRACES_EXPORTER", "otlp", tt.name, tt.value), "1", zerolog.New(&log)).Close()
+		if said := log.String(); strings.Contains(said, key) || tt.told == "" && said != "" || !strings.Contains(said, tt.told) {
+			t.Errorf("%s=%s: %s", tt.name, tt.value, said)
+		}
+	}
+}
+
 // Spans tell which request, tool and dial it was and how it ended, in the client's own trace; and nothing that a client, a
 // tool or a provider has written.
 func TestTracesHoldNobodysWords(t *testing.T) {
