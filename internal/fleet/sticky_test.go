@@ -166,7 +166,7 @@ func TestProxy(t *testing.T) {
 		}
 	})
 	t.Run("the operator's side is not there for clients", func(t *testing.T) {
-		for _, path := range []string{"/metrics", "/metrics?x=1", "/readyz", "/healthz", "/metrics/x"} {
+		for _, path := range []string{"/metrics", "/metrics?x=1", "/readyz", "/healthz", "/metrics/x", "/%6detrics", "/ready%7A", "/%68%65%61%6c%74%68%7a"} {
 			if a := ask(t, client, url+path, "", ""); a.status != 404 || a.replica != "" {
 				t.Errorf("%s: %+v", path, a)
 			}
