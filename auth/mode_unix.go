@@ -28,7 +28,7 @@ func remark(path string, info os.FileInfo) string {
 	case ok && s.Uid != 0 && int64(s.Uid) != int64(os.Getuid()):
 		return path + " belongs to another user of this machine, who could make tokens"
 	case info.Mode().Perm()&0o004 != 0:
-		return path + " can be read by others on this machine: they see who has tokens, though not the tokens; chmod 600"
+		return path + " can be read by everybody on this machine: they see who has tokens, though not the tokens; chmod 600"
 	}
 	return ""
 }

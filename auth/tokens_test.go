@@ -163,7 +163,7 @@ func TestTokensFileIsReadAgain(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Identify(t.Context(), next); err != nil || !strings.Contains(warned(), "read by others") {
+	if _, err := a.Identify(t.Context(), next); err != nil || !strings.Contains(warned(), "read by everybody") {
 		t.Errorf("readable by others: %v, warned %q", err, warned())
 	}
 }
