@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,13 +76,12 @@ func (s *session) expired(idle time.Duration) bool {
 }
 
 // superfluous are the sessions to end before a new one of a principal begins: those that have expired and, where there is
-// no room otherwise, the one that has been idle longest, of the principal's own where it has as many as one may have. It is
-// false where all of those are in use.
+// no room otherwise, those that have been idle longest, of the principal's own where it has as many as one may have. That is
+// more than one after several began at once. It is false where too many are in use.
 func (s *sessions) superfluous(principal string) (ids []string, room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own, oldest, oldestOwn := 0, "", ""
-	older := func(id, than string) bool { return than == "" || s.live[id].used.Before(s.live[than].used) }
+	own, idle, idleOwn := 0, []string(nil), []string(nil)
 	for id, this := range s.live {
 		if this.expired(s.idle) {
 			ids = append(ids, id)
@@ -93,23 +93,20 @@ func (s *sessions) superfluous(principal string) (ids []string, room bool) {
 		if this.running > 0 {
 			continue
 		}
-		if older(id, oldest) {
-			oldest = id
-		}
-		if this.owner == principal && older(id, oldestOwn) {
-			oldestOwn = id
+		idle = append(idle, id)
+		if this.owner == principal {
+			idleOwn = append(idleOwn, id)
 		}
 	}
-	switch {
-	case s.each > 0 && own >= s.each:
-		oldest = oldestOwn
-	case len(s.live)-len(ids) < s.max:
+	tooMany := len(s.live) - len(ids) + 1 - s.max
+	if s.each > 0 && own >= s.each {
+		tooMany, idle = own+1-s.each, idleOwn
+	}
+	if tooMany <= 0 {
 		return ids, true
 	}
-	if oldest == "" {
-		return ids, false
-	}
-	return append(ids, oldest), true
+	slices.SortFunc(idle, func(a, b string) int { return s.live[a].used.Compare(s.live[b].used) })
+	return append(ids, idle[:min(tooMany, len(idle))]...), tooMany <= len(idle)
 }
 
 // ResolveSessionIdManager gives the sessions as the principal behind a request has them.

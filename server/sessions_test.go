@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -101,4 +102,30 @@ func TestSessionsEndInMCPGoToo(t *testing.T) {
 	if code := initialize(); code != http.StatusServiceUnavailable {
 		t.Errorf("with every session in use: %d, want 503", code)
 	}
+}
+
+// Several that begin at once each find room for one more. The next one makes up for that, so that they never grow beyond
+// what is under way at once.
+func TestSessionsThatBeganAtOnceAreMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions(10, time.Hour)
+		s.each = 3
+		mine, others := principalSessions{s, "me"}, principalSessions{s, "you"}
+		first := others.Generate()
+		var ids []string
+		for range 5 {
+			time.Sleep(time.Minute)
+			ids = append(ids, mine.Generate())
+		}
+		if got, room := s.superfluous("me"); !room || !slices.Equal(got, ids[:3]) {
+			t.Errorf("superfluous: %v (room %v), want %v", got, room, ids[:3])
+		}
+		for range 7 {
+			time.Sleep(time.Minute)
+			others.Generate()
+		}
+		if got, room := s.superfluous("him"); !room || !slices.Equal(got, []string{first, ids[0], ids[1], ids[2]}) {
+			t.Errorf("superfluous of all: %v (room %v)", got, room)
+		}
+	})
 }
