@@ -40,6 +40,7 @@ type BudgetUse struct {
 type MetricsOptions struct {
 	Version   string
 	Providers []string // those that are there, so that their series begin at 0
+	Rules     []string // the codes of the guard's rules; likewise
 	Traces    *Traces  // of dials; nil: none
 	Log       zerolog.Logger
 }
@@ -86,7 +87,7 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	register(m.registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "outdial_build_info", Help: "Always 1; its label tells the version."}, []string{"version"})).
 		WithLabelValues(o.Version).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.begin(o.Providers)
+	m.begin()
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second, ErrorLog: scrapeLog{o.Log},
 	})
@@ -108,8 +109,11 @@ func register[C prometheus.Collector](r *prometheus.Registry, c C) C {
 }
 
 // begin has the series that are known beforehand begin at 0: what appears with its first count shows no increase.
-func (m *Metrics) begin(providers []string) {
-	for _, p := range providers {
+func (m *Metrics) begin() {
+	for _, code := range append([]string{string(phone.Refused), string(phone.Invalid)}, m.o.Rules...) {
+		m.refusals.WithLabelValues(code)
+	}
+	for _, p := range m.o.Providers {
 		for _, o := range []phone.Outcome{
 			phone.Completed, phone.NoAnswer, phone.Busy, phone.Declined, phone.Voicemail, phone.Cancelled, phone.Failed, phone.UnknownOutcome,
 		} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/outdial/outdial/guard"
 	"github.com/outdial/outdial/operator"
 	"github.com/outdial/outdial/server"
 	"github.com/rs/zerolog"
@@ -21,7 +22,11 @@ func (p *program) observe(ctx context.Context, values []value, log zerolog.Logge
 			configured = append(configured, spec.Name)
 		}
 	}
-	p.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Providers: configured, Traces: p.traces, Log: log})
+	var rules []string
+	for _, r := range guard.Rules() {
+		rules = append(rules, r.Code)
+	}
+	p.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Providers: configured, Rules: rules, Traces: p.traces, Log: log})
 }
 
 // standing reads for the metrics how things stand on the ledger.

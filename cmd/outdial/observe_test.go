@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/outdial/outdial/guard"
 )
 
 const observed = "../../deploy/observe"
@@ -114,6 +116,19 @@ func selectors(expr string) []string {
 	return regexp.MustCompile(`\b(?:outdial_\w+|process_\w+|go_\w+|up\b)(?:\{[^}]*\})?`).FindAllString(expr, -1)
 }
 
+// The first refusal by a rule shows as an increase: its series was there before, at 0.
+func TestRefusalsBeginAtZero(t *testing.T) {
+	t.Parallel()
+	p := servePamela(t, 4)
+	p.serve()
+	text := metricsOf(t, p)
+	for _, r := range guard.Rules() {
+		if line := fmt.Sprintf("\noutdial_refusals_total{code=%q} 0\n", r.Code); !strings.Contains(text, line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+}
+
 // eventful is what /metrics serves after some of everything has happened.
 func eventful(t *testing.T) string {
 	t.Helper()
@@ -126,6 +141,11 @@ func eventful(t *testing.T) string {
 		use(t, c, "create_call", map[string]any{"to": to, "task": "x", "wait_seconds": seconds}, "p")
 	}
 	p.post("whsec_forged", `{"call_id":"x","event":"call.started"}`)
+	return metricsOf(t, p)
+}
+
+func metricsOf(t *testing.T, p *withPamela) string {
+	t.Helper()
 	resp, err := http.Get(p.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +239,23 @@ func TestAlertsFire(t *testing.T) {
 		}
 	}
 	verify(t, tool, b.String())
+}
+
+// Whoever is woken by an alert finds it in the documents.
+func TestAlertsAreExplained(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(observed, "..", "..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range alerts(t) {
+		if !strings.Contains(string(raw), "\n| `"+one.name+"` |") {
+			t.Errorf("docs/operating.md does not say what to do about %s", one.name)
+		}
+	}
+	if n := strings.Count(string(raw), "\n| `Outdial"); n != len(alerts(t)) {
+		t.Errorf("docs/operating.md explains %d alerts, and there are %d", n, len(alerts(t)))
+	}
 }
 
 func absolute(t *testing.T, name string) string {
