@@ -76,6 +76,7 @@ func wrongReplica(s *node, proxy string) []string {
 	for path, want := range map[string]string{
 		"OUTDIAL_ADDR": "0.0.0.0:8757", "OUTDIAL_TOKENS_FILE": "/run/secrets/tokens",
 		"OUTDIAL_DATABASE_FILE": "/run/secrets/database", "OUTDIAL_DATABASE": "", // the image sets the latter
+		"OUTDIAL_ALLOWED_HOSTS": "outdial-1:8757,outdial-2:8757,outdial-3:8757", // for who scrapes and probes them
 	} {
 		if v := s.at("environment").keys[path]; v == nil || v.text != want {
 			wrong = append(wrong, fmt.Sprintf("a replica's %s is not %q", path, want))
@@ -148,6 +149,7 @@ func TestComposeFaultsAreFound(t *testing.T) {
 		{`  user: "65532:65532"`, `  user: "0:0"`, "root"},
 		{"  read_only: true\n", "", "can be written"},
 		{"cap_drop: [ALL]", "cap_drop: [NET_RAW]", "capabilities"},
+		{"outdial-2:8757,outdial-3:8757\n", "outdial-2:8757\n", "OUTDIAL_ALLOWED_HOSTS"},
 		{`    security_opt: ["no-new-privileges:true"]`, "    privileged: true", "machine's"},
 		{"    networks: [ledger]\n", "    networks: [ledger]\n    ports: [\"5432:5432\"]\n", "postgres: ports"},
 		{"image: postgres:15", "image: postgres:latest", "no version"},
