@@ -50,16 +50,26 @@ func cutOff(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
 }
 
-// unreachable says why a server could not be opened. What it says of itself goes to the operator's log alone.
+// unreachable says why a server could not be opened: whoever starts outdial reads that and no log. What a server says of
+// itself is not repeated.
 func unreachable(err error) error {
-	e := &phone.Error{Code: phone.Unavailable, Op: "ledger: open", Err: err, Message: "Postgres cannot be reached; outdial's log says why."}
+	e := &phone.Error{Code: phone.Unavailable, Op: "ledger: open", Err: err}
 	pg := (*pgconn.PgError)(nil)
 	if !errors.As(err, &pg) {
-		if net := (*net.OpError)(nil); errors.As(err, &net) {
-			e.Message = fmt.Sprintf("Postgres cannot be reached: %v.", net)
+		why := err
+		if connect := (*pgconn.ConnectError)(nil); errors.As(err, &connect) {
+			why = connect.Unwrap() // without user and database, which stand before it
 		}
+		if dial := (*net.OpError)(nil); errors.As(err, &dial) {
+			why = dial
+		}
+		if name := (*net.DNSError)(nil); errors.As(err, &name) {
+			why = name
+		}
+		e.Message = fmt.Sprintf("Postgres cannot be reached: %s.", strings.Join(strings.Fields(why.Error()), " "))
 		return e
 	}
+	e.Message = fmt.Sprintf("Postgres does not let outdial in (SQLSTATE %s).", pg.Code)
 	switch pg.Code {
 	case "28000", "28P01":
 		e.Code, e.Message = phone.Unauthorized, "Postgres does not let outdial in: look at the user and the password in OUTDIAL_DATABASE, and at the server's pg_hba.conf."
