@@ -57,12 +57,16 @@ func (l *Ledger) EraseCall(ctx context.Context, id string, now time.Time) (Erasu
 		}
 		return l.erase(ctx, tx, h, numberErased, now, &e)
 	})
-	return e, err
+	if err != nil {
+		return Erasure{}, err // it may have been carried out, and not committed
+	}
+	return e, nil
 }
 
 // EraseNumber erases every call to a number, as EraseCall does, its contact and the questions about it. Entries of the
 // do-not-call list go on to forbid it. It is done in several writes: what was erased before an error stays so. Errors:
-// refused with reason call_not_over, if a call to it goes on or nobody knows whether it does.
+// refused with reason call_not_over, if a call to it goes on or nobody knows whether it does; unavailable with reason unfinished,
+// if only the calls that are told were erased, or not_searched, if only Elsewhere is missing.
 func (l *Ledger) EraseNumber(ctx context.Context, n phone.Number, now time.Time) (Erasure, error) {
 	var all Erasure
 	for more := true; more; {
@@ -100,14 +104,30 @@ func (l *Ledger) EraseNumber(ctx context.Context, n phone.Number, now time.Time)
 			more = false
 			return l.eraseFromLists(ctx, tx, n, &e)
 		})
-		all.add(e)
 		if err != nil {
-			return all, err
+			return all, all.unfinished(err)
 		}
+		all.add(e)
 	}
 	var err error
-	all.Elsewhere, err = l.mentions(ctx, n)
+	if all.Elsewhere, err = l.mentions(ctx, n); err != nil {
+		err = &phone.Error{
+			Code: phone.Unavailable, Reason: "not_searched", Op: "ledger: erase", Err: err,
+			Message: "All that was kept of the number itself is erased. Whether it also stands in the words of other calls could not be searched; send this again to have that told.",
+		}
+	}
 	return all, err
+}
+
+// unfinished is an error on the way, which speaks of what was still to be done alone.
+func (e *Erasure) unfinished(err error) error {
+	if len(e.Calls) == 0 || phone.CodeOf(err) != phone.Unavailable {
+		return err
+	}
+	return &phone.Error{
+		Code: phone.Unavailable, Reason: "unfinished", Op: "ledger: erase", Err: err,
+		Message: "The ledger is busy: only a part is erased, as is told here. Send this again for the rest.",
+	}
 }
 
 func (e *Erasure) add(o Erasure) {
@@ -150,7 +170,7 @@ func (l *Ledger) mentions(ctx context.Context, n phone.Number) ([]string, error)
 	digits := "%" + n.National() + "%"
 	ids, err := column[string](ctx, l.read, `SELECT id FROM calls WHERE spec LIKE ? OR head LIKE ?
 		UNION SELECT call_id FROM events WHERE body LIKE ? LIMIT 20`, digits, digits, digits)
-	return ids, failed("erase", err)
+	return ids, err
 }
 
 // erase erases a call that is over, up to a level.

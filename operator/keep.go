@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/outdial/outdial/ledger"
@@ -31,10 +32,10 @@ func EraseNumber(ctx context.Context, l *ledger.Ledger, number, region string, n
 		return ledger.Erasure{}, err
 	}
 	e, err := l.EraseNumber(ctx, n, now)
-	if err != nil {
+	if err != nil && len(e.Calls) == 0 && !e.Contact {
 		return e, err
 	}
-	return e, l.Scrub(ctx)
+	return e, errors.Join(err, l.Scrub(ctx)) // also of a part
 }
 
 // Backup copies the ledger to a new file, of which nobody is called until a person has said so. Errors: those of
