@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -31,6 +32,29 @@ func end(tx *transaction, c *phone.Call, at time.Time, e phone.Ended) error {
 	_, err = tx.Exec(`INSERT INTO endings (call_id, outcome, at, due, tries) VALUES (?, ?, ?, 1, 0) ON CONFLICT (call_id) DO NOTHING`,
 		c.ID, string(e.Outcome), micros(at))
 	return err
+}
+
+// EndingsFrom is from when on endings are to be told: for a day, though nobody was there to tell them, but none from before
+// somebody first wanted to know, which is since.
+func (l *Ledger) EndingsFrom(ctx context.Context, since, now time.Time) (from time.Time, err error) {
+	err = l.do(ctx, "endings", func(tx *transaction) error {
+		if _, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ('endings_from', ?) ON CONFLICT (key) DO NOTHING`, strconv.FormatInt(micros(since), 10)); err != nil {
+			return err
+		}
+		var value string
+		if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'endings_from'`).Scan(&value); err != nil {
+			return err
+		}
+		first, err := strconv.ParseInt(value, 10, 64)
+		if from = moment(first); err != nil || from.After(since) { // by a clock that has been set back
+			from = since
+		}
+		if dayAgo := now.Add(-tellFor); from.Before(dayAgo) {
+			from = dayAgo
+		}
+		return nil
+	})
+	return from, err
 }
 
 // Endings takes those that are due to be told, for a minute: Told or Untold says what became of each. Those from before a

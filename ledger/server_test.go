@@ -114,3 +114,26 @@ func TestWhatAServerKeeps(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Endings are told that came while nobody was there who tells them, for a day; but none from before anybody wanted to know.
+func TestEndingsWhileNobodyTells(t *testing.T) {
+	l, start := fresh(t), now()
+	since := start.Add(-10 * time.Minute)
+	for name, tt := range map[string]struct{ later, want time.Duration }{
+		"at first":           {0, -10 * time.Minute},
+		"after a restart":    {time.Hour, -10 * time.Minute},
+		"after a day":        {30 * time.Hour, 6 * time.Hour},
+		"a clock set back":   {-time.Hour, -70 * time.Minute},
+		"a clock set back 2": {-48 * time.Hour, -48*time.Hour - 10*time.Minute},
+	} {
+		if name != "at first" {
+			if _, err := l.EndingsFrom(t.Context(), since, start); err != nil {
+				t.Fatal(err)
+			}
+		}
+		from, err := l.EndingsFrom(t.Context(), since.Add(tt.later), start.Add(tt.later))
+		if err != nil || !from.Equal(start.Add(tt.want)) {
+			t.Errorf("%s: from %v on, %v", name, from.Sub(start), err)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 const (
 	// endingFor is how long the operator's program may take over one call.
 	endingFor = 30 * time.Second
-	// backlog is from how long before its start on a process tells endings that nobody else has.
+	// backlog is from how long before somebody first wants to know of them endings are told.
 	backlog = 10 * time.Minute
 )
 
@@ -24,11 +24,20 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 	if s.OnEnd == nil {
 		return
 	}
-	since := time.Now().Add(-backlog)
-	for cleared := since; ; {
+	began := time.Now()
+	since, known := began.Add(-backlog), false
+	for cleared := began; ; {
 		if now := time.Now(); now.Sub(cleared) > time.Hour {
 			cleared = now
 			if err := s.Ledger.ClearEndings(ctx, now); err != nil && ctx.Err() == nil {
+				s.Fault("endings", err)
+			}
+		}
+		if !known {
+			switch from, err := s.Ledger.EndingsFrom(ctx, began.Add(-backlog), began); {
+			case err == nil:
+				since, known = from, true
+			case ctx.Err() == nil:
 				s.Fault("endings", err)
 			}
 		}
