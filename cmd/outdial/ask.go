@@ -37,7 +37,7 @@ func (p *program) list() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer o.close(aDial)
+			defer o.close(aDial, aFarewell)
 			f := ledger.Filter{Status: phone.Status(status), Provider: p.chosen(), Limit: limit, Cursor: cursor}
 			if to != "" {
 				if f.To, err = o.board.Number(to); err != nil {

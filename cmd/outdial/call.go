@@ -74,7 +74,7 @@ func (p *program) call() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer o.close(aDial)
+			defer o.close(aDial, aFarewell)
 			numbers := strings.Split(args[0], ",")
 			for i, n := range numbers {
 				numbers[i] = strings.TrimSpace(n)
@@ -245,7 +245,7 @@ func (p *program) batch() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer o.close(aDial)
+			defer o.close(aDial, aFarewell)
 			return p.place(c.Context(), o.board, b, wait)
 		},
 	}

@@ -54,7 +54,7 @@ func (p *program) showDemo(ctx context.Context, args map[string]any) error {
 	if err != nil {
 		return err
 	}
-	defer o.close(aDial)
+	defer o.close(aDial, aFarewell)
 
 	clientIn, serverOut := io.Pipe()
 	serverIn, clientOut := io.Pipe()

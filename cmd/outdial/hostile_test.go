@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/outdial/outdial/ledger"
+	"github.com/outdial/outdial/phone"
 	stepone "github.com/outdial/outdial/providers/stepone/standin"
 )
 
@@ -226,5 +230,48 @@ func TestServersEnd(t *testing.T) {
 		if code := c.ends(3 * time.Second); code != 0 {
 			t.Errorf("outdial %s: exit code %d:\n%s", args[0], code, c.stderr)
 		}
+	}
+}
+
+// A ledger that does not answer, such as one that another process holds, keeps nobody from ending in time.
+func TestEndsWithoutItsLedger(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := "sqlite:" + filepath.Join(home, "outdial.db")
+	stdio := spawnMCP(t, home, "OUTDIAL_DATABASE="+file)
+	id := stdio.place("+12025550107", "talk for long")
+
+	l, err := ledger.Open(t.Context(), file, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds, release := make(chan struct{}), make(chan struct{})
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		n, err := phone.ParseNumber("+12025550100", "")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c := phone.Begin(ledger.NewCallID(), "local", "simulator", "a", phone.Order{To: n, Task: "x"}, time.Now())
+		_, _, _ = l.Reserve(t.Context(), ledger.Intent{Call: c}, func(phone.Facts) error {
+			close(holds)
+			<-release
+			return errSilent
+		})
+	})
+	receive(t, holds)
+	_ = stdio.in.Close()
+	if code := stdio.ends(7 * time.Second); code != 0 { // 5 s, and what a busy machine adds
+		t.Errorf("exit code %d:\n%s", code, stdio.stderr)
+	}
+	close(release)
+	holding.Wait()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	again := spawnMCP(t, home, "OUTDIAL_DATABASE="+file)
+	if a := again.get(again.tool("get_call", fmt.Sprintf(`{"call_id":%q}`, id), "")); a.Result.IsError || a.Result.Call.CallID != id {
+		t.Errorf("the call afterwards: %s", a.raw)
 	}
 }

@@ -36,7 +36,8 @@ type opened struct {
 	board  *switchboard.Switchboard
 	ledger *ledger.Ledger
 	log    zerolog.Logger
-	close  func(patience time.Duration) // waits so long for the dials under way
+
+	close func(patience, farewell time.Duration) // waits so long for the dials under way, and for the rest
 }
 
 // value gives a general setting.
@@ -94,6 +95,10 @@ func (p *program) serve(ctx context.Context, scraped bool) (opened, error) {
 // recorded. What comes after takes less than the rest of the 30 s that supervisors allow.
 const aDial = 24 * time.Second
 
+// aFarewell is how long the rest may take then, which is quick where the ledger answers. Where it does not, nothing can be
+// given up: others take up what was followed here once the lease is over.
+const aFarewell = 5 * time.Second
+
 // opened makes a command of what is done with the program put together.
 func (p *program) opened(do func(ctx context.Context, o opened, args []string) error) func(*cobra.Command, []string) error {
 	return using(p.open, do)
@@ -106,7 +111,7 @@ func using(open func(context.Context) (opened, error), do func(ctx context.Conte
 		if err != nil {
 			return err
 		}
-		defer o.close(aDial)
+		defer o.close(aDial, aFarewell)
 		return do(c.Context(), o, args)
 	}
 }
@@ -148,18 +153,27 @@ func (p *program) start(ctx context.Context, values []value, log zerolog.Logger)
 	rounds.Go(func() { board.Run(running) })
 	return opened{
 		values: values, board: board, ledger: o.Ledger, log: log,
-		close: func(patience time.Duration) {
-			ending, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			if err := board.Close(ending); err != nil {
-				log.Warn().Err(err).Msg("not everything ended in time")
+		close: func(patience, farewell time.Duration) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				ending, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				if err := board.Close(ending); err != nil {
+					log.Warn().Err(err).Msg("not everything ended in time")
+				}
+				stop() // only now: a dial that is waited for needs its lease
+				rounds.Wait()
+				if err := o.Ledger.Close(); err != nil {
+					log.Warn().Err(err).Msg("the ledger did not close cleanly")
+				}
+				p.traces.Close()
+			}()
+			select {
+			case <-ended:
+			case <-time.After(patience + farewell):
+				log.Error().Msg("the ledger did not answer in time: what was followed here is free once the lease is over")
 			}
-			stop() // only now: a dial that is waited for needs its lease
-			rounds.Wait()
-			if err := o.Ledger.Close(); err != nil {
-				log.Warn().Err(err).Msg("the ledger did not close cleanly")
-			}
-			p.traces.Close()
 		},
 	}, nil
 }

@@ -31,7 +31,10 @@ func (p *program) stdio() *cobra.Command {
 				return err
 			}
 			in, stop := &input{Reader: p.in}, stopping(c.Context(), o.board)
-			defer func() { o.close(min(in.patience(), stop())) }()
+			defer func() {
+				dials, rest := in.patience()
+				o.close(min(dials, stop()), rest)
+			}()
 			// A client that has gone must not kill the program by a signal: it has dials to record and leases to give up.
 			signal.Ignore(syscall.SIGPIPE)
 			return server.Stdio(c.Context(), tools.Server(o.board, version(), p.traces.Options()...), in, p.out, server.StdioOptions{Log: o.log})
@@ -72,15 +75,15 @@ func (i *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// patience is how long a dial under way is waited for. After the end of input the program is gone within 5 s, so a dial
-// that takes longer is left to the next process, which can only say that nobody knows.
-func (i *input) patience() time.Duration {
+// patience is how long a dial under way is waited for, and the rest. After the end of input the program is gone within 5 s,
+// so a dial that takes longer is left to the next process, which can only say that nobody knows.
+func (i *input) patience() (dials, rest time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.ended.IsZero() {
-		return aDial
+		return aDial, aFarewell
 	}
-	return max(100*time.Millisecond, 4700*time.Millisecond-time.Since(i.ended))
+	return max(100*time.Millisecond, 4700*time.Millisecond-time.Since(i.ended)), 250 * time.Millisecond
 }
 
 func (p *program) http() *cobra.Command {
@@ -94,7 +97,7 @@ func (p *program) http() *cobra.Command {
 				return err
 			}
 			stop := stopping(ctx, o.board)
-			defer func() { o.close(stop()) }()
+			defer func() { o.close(stop(), aFarewell) }()
 			h, err := protection(o.values, func(s string) { o.log.Error().Msg(s) })
 			if err != nil {
 				return err
