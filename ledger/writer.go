@@ -15,8 +15,13 @@ type job struct {
 	done chan error
 }
 
-// greatestGroup bounds how many writes share one sync.
-const greatestGroup = 256
+const (
+	// greatestGroup bounds how many writes share one sync.
+	greatestGroup = 256
+	// longestGroup bounds how long they take together: other processes wait for them, and on Postgres all of a group is lost
+	// if it takes too long. What is left of it then is the next group.
+	longestGroup = 250 * time.Millisecond
+)
 
 // do hands a write to the writer and returns once it is on disk. A context that ends while it waits for its turn calls it
 // off; after that it is carried out.
@@ -35,18 +40,21 @@ func (l *Ledger) do(ctx context.Context, op string, write func(*transaction) err
 // commitGroups is the one writer. A sync costs far more than a write, so all that came while the last sync ran shares the
 // next one.
 func (l *Ledger) commitGroups() {
+	var left []job
 	for {
-		select {
-		case <-l.closing:
-			return
-		case first := <-l.jobs:
-			l.commit(l.gather(first))
+		if len(left) == 0 {
+			select {
+			case <-l.closing:
+				return
+			case first := <-l.jobs:
+				left = []job{first}
+			}
 		}
+		left = l.commit(l.gather(left))
 	}
 }
 
-func (l *Ledger) gather(first job) []job {
-	group := []job{first}
+func (l *Ledger) gather(group []job) []job {
 	for len(group) < greatestGroup {
 		select {
 		case j := <-l.jobs:
@@ -58,8 +66,9 @@ func (l *Ledger) gather(first job) []job {
 	return group
 }
 
-// commit writes a group in one transaction. Each write stands or falls by itself, and all wait for the same sync.
-func (l *Ledger) commit(group []job) {
+// commit writes a group in one transaction, and gives those for which there was no time. Each write stands or falls by itself,
+// and all wait for the same sync.
+func (l *Ledger) commit(group []job) (left []job) {
 	answers, began := make([]error, len(group)), time.Now()
 	err := func() error {
 		tx, err := l.write.write()
@@ -70,7 +79,12 @@ func (l *Ledger) commit(group []job) {
 		if err := l.engine.enter(tx); err != nil {
 			return err
 		}
+		writing := time.Now()
 		for i, j := range group {
+			if i > 0 && time.Since(writing) > longestGroup {
+				group, left = group[:i], group[i:]
+				break
+			}
 			if answers[i], err = within(tx, j); err != nil {
 				return err
 			}
@@ -92,6 +106,7 @@ func (l *Ledger) commit(group []job) {
 	for i, j := range group {
 		j.done <- errors.Join(err, answers[i])
 	}
+	return left
 }
 
 // within carries out one write behind a savepoint: answer is its own error, err one that breaks the group.

@@ -3,7 +3,10 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,5 +138,44 @@ func TestFactsOfSimulatedCalls(t *testing.T) {
 		if f, err := l.Facts(t.Context(), c); err != nil || len(f.ToNumber) != want {
 			t.Errorf("simulated %v: %d calls, %v", simulated, len(f.ToNumber), err)
 		}
+	}
+}
+
+// Many slow writes at once do not hold up everybody else for as long as all of them take.
+func TestAGroupEndsInTime(t *testing.T) {
+	var commits atomic.Int64
+	l := openWith(t, address(t, filepath.Join(t.TempDir(), "outdial.db")), Options{Committed: func(time.Duration) { commits.Add(1) }})
+	const slow, writes = 60 * time.Millisecond, 20
+	began, first := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := l.do(t.Context(), "test", func(*transaction) error { close(began); <-first; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-began
+	before := commits.Load()
+	var told atomic.Int64
+	for i := range writes {
+		all.Go(func() {
+			err := l.do(t.Context(), "test", func(tx *transaction) error {
+				<-time.After(slow)
+				_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES (?, '')`, fmt.Sprint("slow ", i))
+				return err
+			})
+			if err == nil {
+				told.Add(1)
+			}
+		})
+	}
+	<-time.After(slow) // they wait for their turn by then, as one group
+	close(first)
+	all.Wait()
+	kept, err := column[string](t.Context(), l.read, `SELECT key FROM meta WHERE key LIKE 'slow %'`)
+	if err != nil || len(kept) != writes || told.Load() != writes {
+		t.Errorf("%d of %d writes are there, %d were told so, %v", len(kept), writes, told.Load(), err)
+	}
+	if n := commits.Load() - before; n < 1+writes/5 { // a group takes five of them at most
+		t.Errorf("%d commits", n)
 	}
 }
