@@ -139,6 +139,10 @@ type engine interface {
 	seal(tx *transaction) error
 	// settle finds out what became of a commit whose answer did not come: nil if it came to pass.
 	settle(unclear error, closing <-chan struct{}) error
+	// kept comes after each commit that came to pass.
+	kept()
+	// present refuses a ledger that does not lie any more where it was opened: what is recorded in it is found by nobody.
+	present() error
 	// tail tells of other processes' commits until the context ends.
 	tail(ctx context.Context, tell func())
 	// count raises the count by which an older ledger in the place of this one is noticed; counted comes after its commit.

@@ -26,6 +26,9 @@ const (
 const forgotten = "It may have forgotten calls: their idempotency keys, so that the same request rings again; who asked not to be called; and what was erased since. " +
 	"See what is under way (outdial list) and whom not to call (outdial dnc) before you switch it on."
 
+// switchOff leaves dialing as it is where it is off.
+const switchOff = `INSERT INTO meta (key, value) VALUES ('dialing_off', ?) ON CONFLICT (key) DO NOTHING`
+
 // sideFile keeps a file's count beside it.
 func sideFile(path string) string { return path + ".generation" }
 
@@ -57,7 +60,7 @@ func recognize(ctx context.Context, db *sql.DB, path string) error {
 		why = "This ledger is older than the one that was here last, as " + sideFile(path) + " tells. " + forgotten
 	}
 	if why != "" {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('dialing_off', ?) ON CONFLICT (key) DO NOTHING`, why); err != nil {
+		if _, err := tx.ExecContext(ctx, switchOff, why); err != nil {
 			return err
 		}
 	}
@@ -152,7 +155,7 @@ func (p *postgres) recognize(ctx context.Context, tx *sql.Tx) error {
 	}
 	if there != here {
 		why := "This ledger was restored from a dump, or brought to another server. " + forgotten
-		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('dialing_off', $1) ON CONFLICT (key) DO NOTHING`, why); err != nil {
+		if _, err := tx.ExecContext(ctx, bound(switchOff, true), why); err != nil {
 			return err
 		}
 	}

@@ -30,13 +30,16 @@ type Intent struct {
 // transaction with the judgement on it. Once it returns a call that is not replayed, that call is on disk as sending and
 // followed by this process: dial it.
 //
-// Errors: invalid with reason key_conflict; refused with reason busy, if the call that is to be repeated is not over;
-// those of judge, which is asked only about a new call, with the facts as they stand in the same transaction. The call's
+// Errors: invalid with reason key_conflict; refused with reason busy, if the call that is to be repeated is not over, or
+// ledger_moved, if the ledger's file lies where it was no more; those of judge, which is asked only about a new call, with the facts as they stand in the same transaction. The call's
 // worst case counts as spent from then on, and an approval that a person gave for it is used up.
 func (l *Ledger) Reserve(ctx context.Context, in Intent, judge func(phone.Facts) error) (h Held, replayed bool, err error) {
 	err = l.do(ctx, "reserve", func(tx *transaction) error {
 		h, replayed, err = l.earlier(ctx, tx, in)
 		if err != nil || replayed {
+			return err
+		}
+		if err := l.engine.present(); err != nil {
 			return err
 		}
 		if err := repeatable(ctx, tx, in); err != nil {

@@ -100,7 +100,11 @@ func openFile(ctx context.Context, url string, o Options) (*sqliteFile, error) {
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	return &sqliteFile{path: path, read: &database{pool: read, read: &sql.TxOptions{ReadOnly: true}}, write: &database{pool: write}, every: o.Look}, nil
+	opened, err := os.Stat(path)
+	if err != nil {
+		return nil, failed("open", errors.Join(err, write.Close(), read.Close()))
+	}
+	return &sqliteFile{path: path, opened: opened, read: &database{pool: read, read: &sql.TxOptions{ReadOnly: true}}, write: &database{pool: write}, every: o.Look}, nil
 }
 
 // Close gives up this process's calls and ends the writer. A second Close does nothing.
@@ -120,10 +124,13 @@ func (l *Ledger) Close() (err error) {
 func (l *Ledger) Renewed() time.Time { return moment(l.renewed.Load()) }
 
 // Ready says whether the ledger can be written, and whether this process keeps its place in it: one that has not renewed
-// its lease for a whole one may lose its calls to another. Errors: unavailable.
+// its lease for a whole one may lose its calls to another. Errors: unavailable; refused with reason ledger_moved.
 func (l *Ledger) Ready(ctx context.Context) error {
 	if late := time.Since(l.Renewed()); late > l.lease {
 		return phone.Errorf(phone.Unavailable, "The lease was last renewed %s ago: others may take over this process's calls.", late.Round(time.Second))
+	}
+	if err := l.engine.present(); err != nil {
+		return err
 	}
 	return l.do(ctx, "ready", func(*transaction) error { return nil })
 }

@@ -56,7 +56,8 @@ type postgres struct {
 	read    *database
 	write   *database
 	process string
-	last    int64 // commit of this process, which the writer alone reads and writes
+	last    int64 // commit of this process, or the one that it tries; the writer alone reads and writes both
+	sure    int64 // the last of which it is known that it came to pass
 	look    time.Duration
 	deaf    bool
 	patient time.Duration // how long it is asked what became of a commit
@@ -230,18 +231,28 @@ func bytewise(statements string) string {
 	return regexp.MustCompile(`\bTEXT\b`).ReplaceAllString(statements, `TEXT COLLATE "C"`)
 }
 
-// enter takes the lock. What the server says of itself comes with it, since both can change while a process runs.
+// enter takes the lock. What the server says of itself comes with it, since all of it can change while a process runs: also
+// which server it is, and what that one knows.
 func (p *postgres) enter(tx *transaction) error {
 	var server int64
 	var durable string
 	var locked any
-	if err := tx.QueryRowContext(tx.ctx, `SELECT pg_advisory_xact_lock(?)::text, `+serverClock+`, current_setting('synchronous_commit')`, int64(oneWriter)).
-		Scan(&locked, &server, &durable); err != nil {
+	var last sql.NullInt64 // nobody but this process writes it
+	if err := tx.QueryRowContext(tx.ctx, `SELECT pg_advisory_xact_lock(?)::text, `+serverClock+`, current_setting('synchronous_commit'),
+		(SELECT last FROM writers WHERE process = ?)`, int64(oneWriter), p.process).Scan(&locked, &server, &durable, &last); err != nil {
 		return err
 	}
 	tx.clock = time.UnixMicro(server).UTC()
-	return durableEnough(durable)
+	if err := durableEnough(durable); err != nil || !last.Valid || last.Int64 >= p.sure {
+		return err
+	}
+	_, err := tx.Exec(switchOff, "While outdial was running, this ledger lost what was recorded last: another server took over that did not have it, or it was restored. "+forgotten)
+	return err
 }
+
+func (p *postgres) kept() { p.sure = p.last }
+
+func (*postgres) present() error { return nil }
 
 // seal leaves a mark of this commit, which other processes look for, and which shows what became of it if its answer gets
 // lost. The notification is a hint.

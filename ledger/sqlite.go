@@ -141,6 +141,7 @@ func busy(err error) bool {
 // sqliteFile is the first dialect: a file that the processes of one machine share. Its one writer is SQLite's own.
 type sqliteFile struct {
 	path        string
+	opened      fs.FileInfo // which file that was
 	read, write *database
 	every       time.Duration
 }
@@ -148,6 +149,19 @@ type sqliteFile struct {
 func (*sqliteFile) enter(*transaction) error { return nil }
 
 func (*sqliteFile) seal(*transaction) error { return nil }
+
+func (*sqliteFile) kept() {}
+
+func (f *sqliteFile) present() error {
+	if there, err := os.Stat(f.path); err == nil && os.SameFile(there, f.opened) {
+		return nil
+	}
+	return &phone.Error{
+		Code: phone.Refused, Reason: "ledger_moved",
+		Message: "The ledger " + f.path + " was moved, removed or replaced while outdial was using it: what it recorded now would be lost. Nobody was called. " +
+			"Stop every outdial on it, put the right file there, and start again.",
+	}
+}
 
 func (*sqliteFile) settle(unclear error, _ <-chan struct{}) error { return unclear }
 

@@ -98,6 +98,7 @@ func (l *Ledger) commit(group []job) (left []job) {
 		err = l.engine.settle(unclear, l.closing)
 	}
 	if err == nil {
+		l.engine.kept()
 		l.news.tell()
 		if l.committed != nil {
 			l.committed(time.Since(began))
