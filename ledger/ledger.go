@@ -132,7 +132,15 @@ func (l *Ledger) Ready(ctx context.Context) error {
 	if err := l.engine.present(); err != nil {
 		return err
 	}
-	return l.do(ctx, "ready", func(*transaction) error { return nil })
+	done, err := l.hand(ctx, func(*transaction) error { return nil })
+	if err == nil {
+		select {
+		case err = <-done:
+		case <-ctx.Done(): // whoever asks does not wait for a ledger that another holds
+			err = ctx.Err()
+		}
+	}
+	return failed("ready", err)
 }
 
 // Digest is a name for what the parts say, the same in every process on this ledger and of no use elsewhere.

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"context"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,5 +116,29 @@ func TestCommitsAreTold(t *testing.T) {
 	}
 	if took := <-told; took <= 0 || took > time.Minute {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Whether a ledger is ready is answered when it is wanted, also while another process holds it.
+func TestNotReadyWhileAnotherHoldsIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outdial.db")
+	l, other := open(t, path), open(t, path)
+	holds, release := make(chan struct{}), make(chan struct{})
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		_ = other.do(t.Context(), "test", func(*transaction) error { close(holds); <-release; return nil })
+	})
+	<-holds
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := l.Ready(soon)
+	if took := time.Since(began); phone.CodeOf(err) != phone.Unavailable || took > 2*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	close(release)
+	holding.Wait()
+	if err := l.Ready(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -26,14 +26,23 @@ const (
 // do hands a write to the writer and returns once it is on disk. A context that ends while it waits for its turn calls it
 // off; after that it is carried out.
 func (l *Ledger) do(ctx context.Context, op string, write func(*transaction) error) error {
+	done, err := l.hand(ctx, write)
+	if err == nil {
+		err = <-done
+	}
+	return failed(op, err)
+}
+
+// hand hands a write to the writer; done tells once it is on disk.
+func (l *Ledger) hand(ctx context.Context, write func(*transaction) error) (done <-chan error, err error) {
 	j := job{ctx: ctx, do: write, done: make(chan error, 1)}
 	select {
 	case l.jobs <- j:
-		return failed(op, <-j.done)
+		return j.done, nil
 	case <-ctx.Done():
-		return failed(op, ctx.Err())
+		return nil, ctx.Err()
 	case <-l.closing:
-		return phone.Errorf(phone.Unavailable, "outdial is stopping. Nothing was done.")
+		return nil, phone.Errorf(phone.Unavailable, "outdial is stopping. Nothing was done.")
 	}
 }
 
