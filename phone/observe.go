@@ -73,7 +73,11 @@ func (l *listener) observe(o Observation) {
 	case Whole:
 		l.merge(o.Words, true)
 	case Update:
-		l.report(o)
+		if l.call.Ended() && l.call.Record == Complete {
+			l.late(o)
+		} else {
+			l.report(o)
+		}
 	}
 	l.ask(o)
 	l.heed(closed)

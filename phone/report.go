@@ -51,6 +51,20 @@ func (l *listener) report(o Observation) {
 	}
 }
 
+// late takes the words of a report that comes when the record is complete. The transcript stays the record's, unless that has
+// no words at all: then it lacks them. But whoever asks in them not to be called again has asked so.
+func (l *listener) late(o Observation) {
+	if len(o.Words) > 0 && len(l.call.Spoken()) == 0 {
+		l.report(o)
+		l.end(Partial)
+		return
+	}
+	asked := slices.ContainsFunc(o.Words, func(w Words) bool { return w.Role == Callee && w.Final && OptsOut(w.Text) })
+	if asked && l.call.OptedOut.IsZero() {
+		l.emit(OptedOut{Until: l.at.Add(optedOutFor)})
+	}
+}
+
 // goOn adds the words of a report behind turns, the last of which may have grown meanwhile.
 func (l *listener) goOn(behind []Turn, known, fresh []Words) {
 	last := 0

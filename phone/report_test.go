@@ -124,3 +124,33 @@ func TestReportThatCorrects(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// What a report tells after a record that is complete changes no word of it; but a wish not to be called again counts, and
+// a record without a word is none where words are told.
+func TestReportAfterTheRecord(t *testing.T) {
+	said := func(r Role, text string) []Words { return []Words{{r, text, true}} }
+	for name, tt := range map[string]struct {
+		record, late []Words
+		turns        int
+		optsOut      bool
+		is           Record
+	}{
+		"other words":           {said(Callee, "Hello."), said(Callee, "Who is there?"), 1, false, Complete},
+		"a wish":                {said(Callee, "Hello."), said(Callee, "Don't call me again."), 1, true, Complete},
+		"the agent's words":     {said(Callee, "Hello."), said(Agent, "Don't call me again."), 1, false, Complete},
+		"words, and no record":  {nil, said(Callee, "Hello."), 1, false, Partial},
+		"a wish, and no record": {nil, said(Callee, "Don't call me again."), 1, true, Partial},
+		"no words":              {nil, nil, 0, false, Complete},
+	} {
+		c := newCall()
+		observing(t, c, Observation{At: at(1), Line: WrappingUp, Extent: Whole, Outcome: Failed, Words: tt.record})
+		late := Observation{At: at(2), Extent: Update, Told: at(1), Words: tt.late}
+		observing(t, c, late)
+		if len(c.Spoken()) != tt.turns || !c.OptedOut.IsZero() != tt.optsOut || c.Record != tt.is || c.Outcome != Failed || c.Status != StatusEnded {
+			t.Errorf("%s: %v, opted out %v, the record %s, %s", name, transcript(c), c.OptedOut, c.Record, c.Outcome)
+		}
+		if again := observing(t, c, late); again != nil {
+			t.Errorf("%s again: %v", name, again)
+		}
+	}
+}

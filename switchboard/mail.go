@@ -262,7 +262,7 @@ func (s *Switchboard) hearOver(ctx context.Context, ids []string, tried map[stri
 }
 
 // hearLate adds to a call that is over what letters about it tell that came after its end, and what its provider has told
-// now, if anything. A call whose record is complete has nothing to learn from letters.
+// now, if anything.
 func (s *Switchboard) hearLate(ctx context.Context, id string, told *phone.Observation) (*phone.Call, error) {
 	defer s.work(id)()
 	select {
@@ -298,9 +298,7 @@ func (s *Switchboard) hearLate(ctx context.Context, id string, told *phone.Obser
 	}
 	var read []string
 	for _, m := range letters {
-		if o := m.Observation; late.Record != phone.Complete || o.Asked != nil || o.Answered != nil {
-			note(o)
-		}
+		note(m.Observation)
 		read = append(read, m.Digest)
 	}
 	if told != nil {

@@ -248,23 +248,47 @@ func TestWebhooksAfterTheEnd(t *testing.T) {
 				}
 			}
 			send(t, b, told{Ref: p.Call.Ref, At: 1, Words: words("please don't call me again")})
-			for deadline := time.Now().Add(10 * time.Second); ; {
-				c, err := b.Ledger.Call(t.Context(), me().Principal, p.Call.ID) // as it stands: nobody asks the service
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(c.Turns) == 1 && !c.OptedOut.IsZero() {
-					return
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("%s, %s, %d turns, opted out %v", c.Status, c.Record, len(c.Turns), c.OptedOut)
-				}
-				select {
-				case <-b.Ledger.News():
-				case <-time.After(20 * time.Millisecond):
-				}
-			}
+			stands(t, b, p.Call.ID, func(c *phone.Call) bool { return len(c.Turns) == 1 && !c.OptedOut.IsZero() })
 		})
+	}
+}
+
+// A wish not to be called again that comes after a record which lacks it is heard.
+func TestWebhooksAfterTheRecord(t *testing.T) {
+	s := newTeller()
+	b := newBoard(t, file(t), nil, s.provider(seldom()))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.end(p.Call.Ref, words("hello"))
+	send(t, b, told{Ref: p.Call.Ref, At: 1})
+	listen(t, b, p.Call.ID, 0)
+	send(t, b, told{Ref: p.Call.Ref, At: 2, Words: words("please don't call me again")})
+	c := stands(t, b, p.Call.ID, func(c *phone.Call) bool { return !c.OptedOut.IsZero() })
+	if len(c.Turns) != 1 || c.Record != phone.Complete {
+		t.Errorf("%d turns, %s", len(c.Turns), c.Record)
+	}
+}
+
+// stands waits until a call is recorded as it should be, without asking the service.
+func stands(t *testing.T, b board, id string, is func(c *phone.Call) bool) *phone.Call {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		h, err := b.Ledger.Call(t.Context(), me().Principal, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is(h.Call) {
+			return h.Call
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s, %s, %d turns, opted out %v", h.Status, h.Record, len(h.Turns), h.OptedOut)
+		}
+		select {
+		case <-b.Ledger.News():
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
