@@ -48,7 +48,7 @@ func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n prov
 	if !h.Status.Live() { // or whoever has kept a signed question could have its answer by sending it again
 		return nil, phone.Errorf(phone.Invalid, "The call is over")
 	}
-	q := phone.Asked{ID: "inq_" + s.Ledger.Digest(p.Name(), string(n.Ref), n.Ask.ID), Tool: t.Name, Arguments: string(n.Ask.Arguments)}
+	q := phone.Asked{ID: "inq_" + s.Ledger.Digest(p.Account(), string(n.Ref), n.Ask.ID), Tool: t.Name, Arguments: string(n.Ask.Arguments)}
 	deadline := at.Add(t.Timeout - max(leastMargin, min(2*time.Second, t.Timeout/5))) // the answer has to travel too
 	if t.AskCaller {
 		q.Deadline = deadline

@@ -242,3 +242,26 @@ func TestAnswersTooLate(t *testing.T) {
 		t.Error("answer_question is not offered, though a service knows the tool")
 	}
 }
+
+// Two accounts at one service may name their calls, and the questions in them, alike: each has its own answer.
+func TestAnswersOfTwoAccounts(t *testing.T) {
+	path := file(t)
+	sp := spec("test")
+	sp.Pace = seldom()
+	for i, account := range []string{"acc", "another"} {
+		one := tool("static", time.Second)
+		one.Answer = json.RawMessage(`"` + account + `"`)
+		b := newBoard(t, path, func(o *Options) { o.CallTools = []CallTool{one} }, providers.New(sp, keeper{newTeller()}, providers.Options{Account: account}))
+		p, err := b.Place(t.Context(), me(), ask([]string{"+8613800138000", "+8613800138001"}[i], "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, Tool: "static"}.body())
+		if err != nil || string(got) != string(one.Answer) {
+			t.Errorf("%s was answered %s, %v", account, got, err)
+		}
+		if q := inquiryOf(t, b, p.Call.ID, 1); q.Answer != string(one.Answer) {
+			t.Errorf("%s: recorded as %+v", account, q)
+		}
+	}
+}

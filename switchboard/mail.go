@@ -30,7 +30,7 @@ func (s *Switchboard) Receive(ctx context.Context, provider string, header http.
 	if n.Ask != nil {
 		return s.inquire(ctx, p, n)
 	}
-	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: n.Digest, Account: p.Account(), Ref: n.Ref, Observation: n.Observation})
+	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: p.Account() + " " + n.Digest, Account: p.Account(), Ref: n.Ref, Observation: n.Observation})
 	return nil, err
 }
 

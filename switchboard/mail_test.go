@@ -308,6 +308,7 @@ func TestWebhooksOfAnotherAccount(t *testing.T) {
 		o.CallTools = []CallTool{static}
 	}, providers.New(sp, newTeller(), providers.Options{Account: "another"}))
 	send(t, other, told{Ref: p.Call.Ref, At: 1, Words: words("foreign")})
+	send(t, other, told{Ref: p.Call.Ref, At: 2, Words: words("own")}) // word for word the same
 	if _, err := other.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, Tool: "static"}.body()); phone.CodeOf(err) != phone.NotFound {
 		t.Errorf("a tool's call: %v", err)
 	}
