@@ -216,6 +216,9 @@ func (p *Provider) Version(ctx context.Context) (speaks, wants string, err error
 	return p.versioner.Version(ctx)
 }
 
+// Tells says whether the service sends webhooks. Where none are taken here, another process may.
+func (p *Provider) Tells() bool { return p.receiver != nil }
+
 // Receives says whether webhooks of the service are taken.
 func (p *Provider) Receives() bool { return p.receiver != nil && p.receiver.Receives() }
 

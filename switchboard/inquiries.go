@@ -128,7 +128,7 @@ func fromEndpoint(ctx context.Context, e *notify.Target, callID string, q phone.
 // with a service.
 func (s *Switchboard) AsksCallers(ctx context.Context) bool {
 	for _, p := range s.Providers {
-		if !p.KeepsTools() || !p.Receives() {
+		if !p.KeepsTools() || !p.Tells() {
 			continue
 		}
 		registered, err := s.Ledger.CallTools(ctx, p.Account())

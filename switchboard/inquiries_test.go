@@ -265,3 +265,48 @@ func TestAnswersOfTwoAccounts(t *testing.T) {
 		}
 	}
 }
+
+// deaf is a keeper in a process that has no secret to tell genuine webhooks by.
+type deaf struct{ keeper }
+
+func (deaf) Receives() bool { return false }
+
+// A process that takes no webhooks itself hears what another one takes of its calls: words, and questions.
+func TestWebhooksForAProcessThatTakesNone(t *testing.T) {
+	who := tool("who", 10*time.Second)
+	who.AskCaller = true
+	path := file(t)
+	sp := spec("test")
+	sp.Pace = seldom()
+	part := func(d providers.Driver) board {
+		return newBoard(t, path, func(o *Options) { o.CallTools = []CallTool{who} }, providers.New(sp, d, providers.Options{Account: "acc"}))
+	}
+	service := keeper{newTeller()}
+	b, takes := part(deaf{service}), part(service)
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, At: 1, Words: words("forged")}.body()); phone.CodeOf(err) != phone.NotFound {
+		t.Errorf("it takes one: %v", err)
+	}
+	send(t, takes, told{Ref: p.Call.Ref, At: 1, Words: words("hello")})
+	stands(t, b, p.Call.ID, func(c *phone.Call) bool { return len(c.Turns) == 1 })
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if got, err := takes.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, Tool: "who"}.body()); err != nil || string(got) != `"Ann"` {
+			t.Errorf("the agent on the line was told %s, %v", got, err)
+		}
+	})
+	defer waiting.Wait()
+	c := stands(t, b, p.Call.ID, func(c *phone.Call) bool { return len(c.Inquiries) == 1 })
+	if _, err := b.AnswerQuestion(t.Context(), me(), c.Inquiries[0].ID, "Ann"); err != nil {
+		t.Error(err)
+	}
+	if err := b.Ledger.SaveCallTool(t.Context(), "acc", ledger.CallTool{ID: "t1", Name: "who"}); err != nil {
+		t.Fatal(err)
+	}
+	if !b.AsksCallers(t.Context()) {
+		t.Error("answer_question is not offered")
+	}
+}

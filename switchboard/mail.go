@@ -37,7 +37,7 @@ func (s *Switchboard) Receive(ctx context.Context, provider string, header http.
 // heard is what the provider of a call tells, asked or by itself.
 func (s *Switchboard) heard(ctx context.Context, p *providers.Provider, h ledger.Held) iter.Seq[phone.Observation] {
 	how := providers.How{Resumed: len(h.Turns) > 0}
-	if !p.Receives() {
+	if !p.Tells() {
 		return p.Observations(ctx, h.Ref, how)
 	}
 	return func(yield func(phone.Observation) bool) {
@@ -191,7 +191,7 @@ func (s *Switchboard) box(id string) (box <-chan struct{}, done func()) {
 func (s *Switchboard) deliver(ctx context.Context) {
 	var accounts []string
 	for _, p := range s.Providers {
-		if p.Receives() {
+		if p.Tells() {
 			accounts = append(accounts, p.Account())
 		}
 	}

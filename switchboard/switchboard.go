@@ -337,7 +337,7 @@ func (s *Switchboard) lateRecord(ctx context.Context, c *phone.Call) *phone.Call
 	if o, err := p.Lookup(ctx, c.Ref); err == nil && o.Extent == phone.Whole {
 		told = &o
 	}
-	if told == nil && !p.Receives() {
+	if told == nil && !p.Tells() {
 		return c
 	}
 	if after, err := s.hearLate(ctx, c.ID, told); err == nil && after != nil {
