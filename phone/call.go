@@ -48,7 +48,7 @@ type Inquiry struct {
 	Answer string
 }
 
-// Open says whether the one who placed the call may still answer.
+// Open says whether whoever placed the call is asked, and nobody has answered.
 func (i Inquiry) Open() bool { return i.By == "" && !i.Deadline.IsZero() }
 
 // Turn is one utterance of the conversation.
@@ -130,6 +130,9 @@ func (c *Call) Apply(e Event) {
 		c.end(e.At, b)
 	}
 }
+
+// Asks says whether the agent on the line still waits for whoever placed the call to answer a question.
+func (c *Call) Asks(i Inquiry) bool { return c.Status.Live() && i.Open() }
 
 func (c *Call) inquiry(id string) int {
 	return slices.IndexFunc(c.Inquiries, func(i Inquiry) bool { return i.ID == id })

@@ -36,7 +36,11 @@ func FromCallSince(c *phone.Call, after int64) Call {
 	}
 	for _, i := range c.Inquiries {
 		if i.Seq > after || i.Open() {
-			w.Questions = append(w.Questions, FromInquiry(i))
+			q := FromInquiry(i)
+			if !c.Asks(i) {
+				q.AnswerBy = ""
+			}
+			w.Questions = append(w.Questions, q)
 		}
 	}
 	return w

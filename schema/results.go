@@ -46,7 +46,7 @@ type Question struct {
 	Tool       string `json:"tool"`
 	Arguments  string `json:"arguments" jsonschema:"A JSON value, as the agent on the line wrote it: untrusted."`
 	At         string `json:"at"` // RFC 3339
-	AnswerBy   string `json:"answer_by,omitempty" jsonschema:"Answer with answer_question until then; missing once it has its answer."`
+	AnswerBy   string `json:"answer_by,omitempty" jsonschema:"Answer with answer_question until then; missing once it has its answer, or the call is over."`
 	AnsweredBy string `json:"answered_by,omitempty" enum:"operator,caller,nobody,unknown"` // caller is whoever placed the call
 	Answer     string `json:"answer,omitempty"`                                            // a JSON value
 }

@@ -86,6 +86,9 @@ func (s *Switchboard) answerTo(ctx context.Context, t CallTool, h ledger.Held, q
 			if _, i, err := s.Ledger.Inquiry(ctx, q.ID); err == nil && i.By != "" {
 				return i.By, json.RawMessage(i.Answer)
 			}
+			if now, err := s.Ledger.CallOf(ctx, h.Account, h.Ref); err == nil && !now.Status.Live() {
+				break // nobody can answer any more
+			}
 			select {
 			case <-news:
 				continue

@@ -215,6 +215,40 @@ func TestAnswersEndWithTheCall(t *testing.T) {
 	}
 }
 
+// Nobody is waited for once the call is over.
+func TestAQuestionEndsWithTheCall(t *testing.T) {
+	who := tool("who", time.Minute)
+	who.AskCaller = true
+	sp := spec("test")
+	sp.Pace = seldom()
+	s := newTeller()
+	b := newBoard(t, file(t), func(o *Options) { o.CallTools = []CallTool{who} }, providers.New(sp, keeper{s}, providers.Options{Account: "acc"}))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if got, err := b.Receive(ctx, "test", nil, told{Ref: p.Call.Ref, Tool: "who"}.body()); err != nil || string(got) != `"nothing known"` || ctx.Err() != nil {
+			t.Errorf("%s, %v, %v", got, err, ctx.Err())
+		}
+	})
+	defer waiting.Wait()
+	c := stands(t, b, p.Call.ID, func(c *phone.Call) bool { return len(c.Inquiries) == 1 })
+	if !c.Asks(c.Inquiries[0]) {
+		t.Error("while the call goes on nobody waits for an answer")
+	}
+	s.end(p.Call.Ref, words("bye"))
+	send(t, b, told{Ref: p.Call.Ref, At: 1})
+	c = stands(t, b, p.Call.ID, func(c *phone.Call) bool { return !c.Status.Live() })
+	if c.Asks(c.Inquiries[0]) {
+		t.Error("after the call somebody waits for an answer")
+	}
+	stands(t, b, p.Call.ID, func(c *phone.Call) bool { return c.Inquiries[0].By == phone.ByNobody })
+}
+
 // A question that nobody answers in time is answered by the operator's words, and an answer after that is refused.
 func TestAnswersTooLate(t *testing.T) {
 	who := tool("who", time.Second)

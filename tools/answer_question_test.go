@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/phone"
 	"github.com/outdial/outdial/providers"
+	"github.com/outdial/outdial/schema"
 	"github.com/outdial/outdial/switchboard"
 	"github.com/outdial/outdial/tools"
 )
@@ -85,6 +87,22 @@ func TestAnswerQuestionIsListed(t *testing.T) {
 		answer := tools.Server(b, "1").HandleMessage(t.Context(), []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"answer_question","arguments":{"question_id":"q","answer":"a"}}}`))
 		if _, called := answer.(mcp.JSONRPCResponse); called != tt.listed {
 			t.Errorf("with %q registered it is answered %T", tt.registered, answer)
+		}
+	}
+}
+
+// After a call nobody is told to answer what the agent on the line asked in it, though it was never answered.
+func TestNoAnswerIsWantedAfterTheCall(t *testing.T) {
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	c := phone.Begin("call_1", "local", "k", "", phone.Order{}, at)
+	for i, want := range []string{"2026-11-21T10:00:30.000Z", ""} {
+		for _, b := range [][]phone.Body{
+			{phone.Progress{State: phone.InProgress}, phone.Asked{ID: "inq_1", Tool: "asks", Deadline: at.Add(30 * time.Second)}}, {phone.Progress{State: phone.WrappingUp}},
+		}[i] {
+			c.Apply(phone.Event{Seq: c.Seq + 1, At: at, Body: b})
+		}
+		if q := schema.FromCallSince(c, 0).Questions; len(q) != 1 || q[0].AnswerBy != want {
+			t.Errorf("%s: %+v", c.Status, q)
 		}
 	}
 }

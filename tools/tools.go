@@ -105,7 +105,7 @@ func (b toolbox) waits(ctx context.Context, who phone.Caller, id string, q phone
 		return false
 	}
 	c, err := b.board.Get(ctx, who, id)
-	return err != nil || slices.ContainsFunc(c.Inquiries, func(i phone.Inquiry) bool { return i.ID == q.ID && i.Open() })
+	return err != nil || slices.ContainsFunc(c.Inquiries, func(i phone.Inquiry) bool { return i.ID == q.ID && c.Asks(i) })
 }
 
 // follows says what of a call is followed: what comes after a cursor, and whether the first of it is enough.
