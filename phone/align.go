@@ -93,7 +93,7 @@ func (l *listener) say(w Words) {
 // add tells of a new turn behind another.
 func (l *listener) add(after int, w Words) int {
 	id := l.call.nextTurn()
-	l.emit(Fragment{Turn: id, After: after, Inserted: after != l.call.lastTurn(), Role: w.Role, Text: w.Text, Final: w.Final})
+	l.emit(Fragment{Turn: id, After: after, Inserted: after != l.call.lastTurn(), Role: w.Role, Text: w.Text, Final: w.Final, Told: l.told})
 	return id
 }
 

@@ -62,6 +62,7 @@ type Turn struct {
 	Inserted  bool      // it was not the last when it came, but was put
 	After     int       // behind this turn; 0: before all others
 	Withdrawn bool
+	Told      time.Time // when the service told of it by itself; zero if it was heard otherwise
 }
 
 // Begin is a call of which only the order is known.
@@ -161,7 +162,7 @@ func (c *Call) hear(e Event, f Fragment) {
 		if f.After > 0 {
 			i = c.turn(f.After) + 1
 		}
-		c.Turns = slices.Insert(c.Turns, i, Turn{ID: f.Turn, At: e.At, Inserted: f.Inserted, After: f.After})
+		c.Turns = slices.Insert(c.Turns, i, Turn{ID: f.Turn, At: e.At, Inserted: f.Inserted, After: f.After, Told: f.Told})
 	}
 	t := &c.Turns[i]
 	t.Seq, t.Role, t.Text, t.Final, t.Withdrawn = e.Seq, f.Role, f.Text, f.Final, false

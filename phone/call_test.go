@@ -261,7 +261,7 @@ type failer interface {
 }
 
 func inside() cmp.Option {
-	return cmp.AllowUnexported(Call{}, hearing{}, stream{}, reports{}, mark{}, Number{}, Money{})
+	return cmp.AllowUnexported(Call{}, hearing{}, stream{}, Number{}, Money{})
 }
 
 // What shows that a provider may not work, and what does not.

@@ -32,6 +32,8 @@ type Fragment struct {
 	Role     Role   `json:"role"`
 	Text     string `json:"text"`
 	Final    bool   `json:"final,omitempty"`
+
+	Told time.Time `json:"told,omitzero"` // for a turn that is new, and that a service told of by itself: when, by its clock
 }
 
 // Withdrawn says that the provider's record does not know the turn: it was never said.

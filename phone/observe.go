@@ -9,14 +9,12 @@ import (
 // hearing is what a follower remembers of the present connection and of what it was told about the end. It is not part of
 // the call: another process that takes over begins with none of it.
 type hearing struct {
-	stream  stream
-	reports reports
-	told    Observation // outcome, duration, cost … as far as they are known
+	stream stream
+	told   Observation // outcome, duration, cost … as far as they are known
 }
 
 func (h hearing) clone() hearing {
 	h.stream.base, h.stream.said = slices.Clone(h.stream.base), slices.Clone(h.stream.said)
-	h.reports.marks = slices.Clone(h.reports.marks)
 	return h
 }
 
@@ -50,6 +48,7 @@ type listener struct {
 	at     time.Time
 	from   int64 // the last event before
 	events []Event
+	told   time.Time // of the report whose words are being taken
 }
 
 func (l *listener) emit(b Body) {

@@ -5,18 +5,6 @@ import (
 	"time"
 )
 
-// reports is what is remembered of the reports that a service has sent by itself.
-type reports struct {
-	marks []mark // of those that brought something new, in the order in which the service told them
-	turns int    // how many turns they brought
-}
-
-// mark is where the words of one report begin.
-type mark struct {
-	told  time.Time
-	first int // the turn
-}
-
 // report takes the words of one report. They stand behind the words of every report that was told before it, and what they
 // repeat of those is none of what is new.
 //
@@ -24,31 +12,40 @@ type mark struct {
 // of the call: then a person has said the same again. Otherwise they may be what another source has told meanwhile, and
 // wait for the record; so does the repetition of the very last words, which a report of all words until then begins with.
 func (l *listener) report(o Observation) {
-	r := &l.call.hearing.reports
-	before, at := l.call.Turns, slices.IndexFunc(r.marks, func(m mark) bool { return m.told.After(o.Told) })
-	latest := at < 0
-	if latest {
-		at = len(r.marks)
-	} else {
-		before = before[:l.call.turn(r.marks[at].first)]
+	l.told = o.Told
+	if l.told.IsZero() {
+		l.told = o.At
 	}
-	known, was := spoken(before), len(l.call.Turns)
+	defer func() { l.told = time.Time{} }()
+	before, later := l.call.Turns, l.firstAfter(l.told)
+	latest := later < 0
+	if !latest {
+		before = before[:later]
+	}
+	known := spoken(before)
 	fresh := o.Words[overlap(known, o.Words):]
-	again := !latest || r.turns < was
+	again := !latest || slices.ContainsFunc(l.call.Turns, func(t Turn) bool { return t.Told.IsZero() })
 	switch {
 	case len(known) > 0 && embraces(o.Words, known): // it is of all words until then
 		l.merge(o.Words, false)
 	case latest && restates(o.Words, known):
 		l.restate(before, o.Words)
-	case len(fresh) == 0, again && within(spoken(l.call.Turns), o.Words):
+	case len(fresh) > 0 && again && within(spoken(l.call.Turns), o.Words):
 		return
 	default:
 		l.goOn(before, o.Words[:len(o.Words)-len(fresh)], fresh)
 	}
-	if i := slices.IndexFunc(l.call.Turns, func(t Turn) bool { return t.ID > was }); i >= 0 {
-		r.turns += len(l.call.Turns) - was
-		r.marks = slices.Insert(r.marks, at, mark{o.Told, l.call.Turns[i].ID})
+}
+
+// firstAfter is the place of the first turn of the report that was told next after a moment; -1 if none was.
+func (l *listener) firstAfter(told time.Time) int {
+	first := -1
+	for i, t := range l.call.Turns {
+		if t.Told.After(told) && (first < 0 || t.Told.Before(l.call.Turns[first].Told)) {
+			first = i
+		}
 	}
+	return first
 }
 
 // late takes the words of a report that comes when the record is complete. The transcript stays the record's, unless that has

@@ -42,15 +42,22 @@ func isSubsequence(part, whole []Words) bool {
 	return len(part) == 0
 }
 
-// In whatever order and however often reports come: where no utterance is like another the transcript is the record, and
+// In whatever order and however often reports come, and whoever takes the call over in between: where no utterance is like another the transcript is the record, and
 // the record then changes nothing but what the call is.
 func TestReportsInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		record := unlike(conversation(t))
 		all := reported(t, record, rapid.Bool().Draw(t, "whole"))
 		c := newCall()
+		var events []Event
 		for _, o := range rapid.Permutation(append(slices.Clone(all), all...)).Draw(t, "order") {
-			observing(t, c, o)
+			if rapid.IntRange(0, 3).Draw(t, "taken over") == 0 {
+				c = newCall()
+				for _, e := range events {
+					c.Apply(e)
+				}
+			}
+			events = append(events, observing(t, c, o)...)
 		}
 		if diff := cmp.Diff(record, transcript(c)); diff != "" {
 			t.Fatal(diff)
@@ -152,5 +159,16 @@ func TestReportAfterTheRecord(t *testing.T) {
 		if again := observing(t, c, late); again != nil {
 			t.Errorf("%s again: %v", name, again)
 		}
+	}
+}
+
+// An utterance that a report tells further on is one utterance, also where the report tells nothing else.
+func TestReportOfAnUtteranceThatGrows(t *testing.T) {
+	c := newCall()
+	for i, w := range []Words{{Agent, "Who is there?", true}, {Callee, "I am", false}, {Callee, "I am John.", true}, {Callee, "I am", false}} {
+		observing(t, c, Observation{At: at(1), Extent: Update, Told: at(i), Words: []Words{w}})
+	}
+	if diff := cmp.Diff([]Words{{Agent, "Who is there?", true}, {Callee, "I am John.", true}}, transcript(c)); diff != "" {
+		t.Error(diff)
 	}
 }
