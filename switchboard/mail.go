@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/outdial/outdial/ledger"
@@ -245,6 +247,7 @@ func (s *Switchboard) clear(ctx context.Context, now time.Time) {
 
 // hearOver reads the letters about calls that are over; about one of which they could not be read soon again, and not at once.
 func (s *Switchboard) hearOver(ctx context.Context, ids []string, tried map[string]time.Time) {
+	maps.DeleteFunc(tried, func(id string, _ time.Time) bool { return !slices.Contains(ids, id) }) // another process has read them
 	for _, id := range ids {
 		if time.Since(tried[id]) < time.Second {
 			continue

@@ -292,6 +292,16 @@ func stands(t *testing.T, b board, id string, is func(c *phone.Call) bool) *phon
 	}
 }
 
+// What was tried in vain, and another process has read since, is tried no more.
+func TestLettersThatAnotherProcessHasRead(t *testing.T) {
+	b := newBoard(t, file(t), nil, newTeller().provider(seldom()))
+	tried := map[string]time.Time{"call_1": time.Now(), "call_2": time.Now()}
+	b.hearOver(t.Context(), []string{"call_2"}, tried)
+	if _, waits := tried["call_2"]; !waits || len(tried) != 1 {
+		t.Errorf("%v", tried)
+	}
+}
+
 // Two accounts at one service may name their calls alike: a webhook of the one says nothing of the other's call.
 func TestWebhooksOfAnotherAccount(t *testing.T) {
 	path := file(t)
