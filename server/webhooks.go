@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/outdial/outdial/phone"
@@ -24,6 +23,7 @@ const (
 	// webhookTimeout is how long a webhook's body may take to come.
 	webhookTimeout = 10 * time.Second
 	// largeWebhook is from which length on a webhook needs one of largeAtOnce places, so that what is held of them is bounded.
+	// What it has sent so far counts, and not what it says that it will: that costs a sender nothing.
 	largeWebhook = 64 << 10
 	largeAtOnce  = 64
 	placeWithin  = 2 * time.Second
@@ -44,21 +44,12 @@ func (e *Endpoint) webhook(w http.ResponseWriter, r *http.Request, provider stri
 		refuse(w, r, http.StatusUnsupportedMediaType, "a webhook is application/json")
 		return
 	}
-	leave := func() {}
-	if r.ContentLength < 0 || r.ContentLength > largeWebhook {
-		if !e.place(r.Context()) {
-			w.Header().Set("Retry-After", "5")
-			refuse(w, r, http.StatusServiceUnavailable, "too many long webhooks at once")
-			return
-		}
-		leave = sync.OnceFunc(func() { <-e.large })
-		defer leave()
-	}
-	body, status := webhookBody(w, r)
-	if len(body) <= largeWebhook {
-		leave()
-	}
+	body, leave, status := e.webhookBody(w, r)
+	defer leave()
 	if status != 0 {
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
 		w.Header().Set("Connection", "close")
 		http.Error(w, http.StatusText(status), status)
 		return
@@ -112,20 +103,31 @@ func refuseWebhook(w http.ResponseWriter, why string, status int) {
 	_, _ = w.Write(b)
 }
 
-// webhookBody reads a webhook, or says with which status it is refused.
-func webhookBody(w http.ResponseWriter, r *http.Request) (body []byte, status int) {
+// webhookBody reads a webhook, or says with which status it is refused. leave gives back the place that it may have taken.
+func (e *Endpoint) webhookBody(w http.ResponseWriter, r *http.Request) (body []byte, leave func(), status int) {
+	leave = func() {}
 	if r.ContentLength > maxWebhook {
-		return nil, http.StatusRequestEntityTooLarge
+		return nil, leave, http.StatusRequestEntityTooLarge
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(webhookTimeout))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
+	limited := http.MaxBytesReader(w, r.Body, maxWebhook)
+	body, err := io.ReadAll(io.LimitReader(limited, largeWebhook+1))
+	if err == nil && len(body) > largeWebhook {
+		if !e.place(r.Context()) {
+			return nil, leave, http.StatusServiceUnavailable
+		}
+		leave = func() { <-e.large }
+		var rest []byte
+		rest, err = io.ReadAll(limited)
+		body = append(body, rest...)
+	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, http.StatusRequestEntityTooLarge
+		return nil, leave, http.StatusRequestEntityTooLarge
 	}
 	if err != nil {
-		return nil, http.StatusBadRequest
+		return nil, leave, http.StatusBadRequest
 	}
-	return body, 0
+	return body, leave, 0
 }
