@@ -57,3 +57,17 @@ func TestAShortPageThatComesAgain(t *testing.T) {
 		t.Errorf("50 calls of 300 are the whole list, it says: %q, %v", fitting(got), err)
 	}
 }
+
+// A tool that was deactivated is not there, though the list may show it: else one that was changed would be taken for
+// somebody else's ever after.
+func TestDeactivatedToolsAreNotThere(t *testing.T) {
+	for item, there := range map[string]int{
+		`{"id":"t","name":"a"}`: 1, `{"id":"t","name":"a","is_active":true,"status":"active","deleted_at":null}`: 1,
+		`{"id":"t","name":"a","is_active":false}`: 0, `{"id":"t","name":"a","active":false}`: 0, `{"id":"t","name":"a","enabled":false}`: 0,
+		`{"id":"t","name":"a","status":"Inactive"}`: 0, `{"id":"t","name":"a","deleted":true}`: 0, `{"id":"t","name":"a","deleted_at":"2026-11-20T12:00:00Z"}`: 0,
+	} {
+		if all, err := toolList([]byte("[" + item + "]")); err != nil || len(all) != there {
+			t.Errorf("%s: %v, %v", item, all, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package pamela
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/outdial/outdial/providers"
@@ -37,6 +38,26 @@ func toolID(o upstream.Object) string {
 	return o.Text("id", "tool_id")
 }
 
+// inactive says whether a listed tool is called no more: Pamela deactivates what it is told to delete, and whether its list
+// shows such tools is not known.
+func inactive(o upstream.Object) bool {
+	for _, n := range []string{"active", "is_active", "enabled", "is_enabled"} {
+		if on, known := o.Bool(n); known && !on {
+			return true
+		}
+	}
+	for _, n := range []string{"deleted", "is_deleted", "deactivated"} {
+		if gone, known := o.Bool(n); known && gone {
+			return true
+		}
+	}
+	switch strings.ToLower(o.Text("status", "state")) {
+	case "inactive", "deactivated", "deleted", "disabled", "archived":
+		return true
+	}
+	return o.Text("deleted_at", "deactivated_at") != ""
+}
+
 // toolList reads a list of tools, which is bare, or in an object as other lists are.
 func toolList(raw []byte) ([]providers.RegisteredTool, error) {
 	v, err := upstream.ParseAny(raw)
@@ -57,7 +78,7 @@ func toolList(raw []byte) ([]providers.RegisteredTool, error) {
 	all := []providers.RegisteredTool{}
 	for _, e := range list {
 		o, _ := e.(map[string]any)
-		if id := toolID(o); id != "" {
+		if id := toolID(o); id != "" && !inactive(o) {
 			all = append(all, providers.RegisteredTool{ID: id, Name: upstream.Object(o).Text("name")})
 		}
 	}
