@@ -186,14 +186,14 @@ func (m *Metrics) notAdmitted(reason string) {
 	}
 }
 
-// metrics answers a scrape. They are of all principals together and of the operator's money, so a token needs a scope for
-// them; whose own calls it may see or place says nothing of that.
+// metrics answers a scrape. They are of all principals together, and tell whoever has a token no more of the others than
+// budgets, limits and balances do, which all share; one whose scope is for them alone sees nothing else.
 func (e *Endpoint) metrics(w http.ResponseWriter, r *http.Request) {
 	if e.options.Metrics == nil {
 		refuse(w, r, http.StatusNotFound, "404 page not found")
 		return
 	}
-	if _, ok := e.admit(w, r, phone.MetricsScope); !ok {
+	if _, ok := e.admit(w, r, phone.Scopes()...); !ok {
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
