@@ -57,11 +57,11 @@ func (l *Ledger) EndingsFrom(ctx context.Context, since, now time.Time) (from ti
 	return from, err
 }
 
-// Endings takes those that are due to be told, for a minute: Told or Untold says what became of each. Those from before a
+// Endings takes some of those that are due to be told, for a minute: Told or Untold says what became of each. Those from before a
 // time are left alone that nobody has tried to tell: nobody wanted to know.
-func (l *Ledger) Endings(ctx context.Context, since, now time.Time) ([]Ending, error) {
-	due, err := column[string](ctx, l.read, `SELECT call_id FROM endings WHERE due > 0 AND due <= ? AND (at > ? OR tries > 0) ORDER BY due LIMIT 10`,
-		micros(now), micros(since))
+func (l *Ledger) Endings(ctx context.Context, since, now time.Time, most int) ([]Ending, error) {
+	due, err := column[string](ctx, l.read, `SELECT call_id FROM endings WHERE due > 0 AND due <= ? AND (at > ? OR tries > 0) ORDER BY due LIMIT ?`,
+		micros(now), micros(since), most)
 	if err != nil || len(due) == 0 {
 		return nil, failed("endings", err) // the usual case, without a write
 	}

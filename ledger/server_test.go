@@ -94,10 +94,10 @@ func TestWhatAServerKeeps(t *testing.T) {
 	if err := l.Append(t.Context(), settled, h.Epoch, events); err != nil {
 		t.Fatal(err)
 	}
-	if old, err := l.Endings(t.Context(), now().Add(2*time.Hour), now().Add(2*time.Hour)); err != nil || len(old) > 0 {
+	if old, err := l.Endings(t.Context(), now().Add(2*time.Hour), now().Add(2*time.Hour), 10); err != nil || len(old) > 0 {
 		t.Errorf("an ending from before anybody wanted to know: %+v, %v", old, err)
 	}
-	due, err := l.Endings(t.Context(), now().Add(-time.Hour), now())
+	due, err := l.Endings(t.Context(), now().Add(-time.Hour), now(), 10)
 	if err != nil || len(due) != 1 || due[0].CallID != h.ID || due[0].Tries != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}

@@ -14,6 +14,8 @@ import (
 const (
 	// endingFor is how long the operator's program may take over one call.
 	endingFor = 30 * time.Second
+	// endingsAtOnce is of how many calls it is told at a time: one that it takes long over holds up no other.
+	endingsAtOnce = 10
 	// backlog is from how long before somebody first wants to know of them endings are told.
 	backlog = 10 * time.Minute
 )
@@ -24,6 +26,9 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 	if s.OnEnd == nil {
 		return
 	}
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	told, busy := make(chan struct{}, endingsAtOnce), 0
 	began := time.Now()
 	since, known := began.Add(-backlog), false
 	for cleared := began; ; {
@@ -42,19 +47,20 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 			}
 		}
 		news := s.Ledger.News()
-		due, err := s.Ledger.Endings(ctx, since, time.Now())
+		due, err := s.Ledger.Endings(ctx, since, time.Now(), endingsAtOnce-busy)
 		if err != nil && ctx.Err() == nil {
 			s.Fault("endings", err)
 		}
-		var telling sync.WaitGroup
 		for _, e := range due {
-			telling.Go(func() { s.tellEnding(ctx, e) })
-		}
-		telling.Wait()
-		if len(due) > 0 {
-			continue
+			busy++
+			telling.Go(func() {
+				s.tellEnding(ctx, e)
+				told <- struct{}{}
+			})
 		}
 		select {
+		case <-told:
+			busy--
 		case <-news:
 		case <-time.After(5 * time.Second):
 		case <-ctx.Done():
