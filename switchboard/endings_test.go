@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/notify"
+	"github.com/outdial/outdial/phone"
 )
 
 // Of each call it is told once that it has ended, and one that whoever hears it takes long over holds up no other.
@@ -56,5 +58,83 @@ func TestEndingsAreTold(t *testing.T) {
 		case <-late:
 			t.Fatalf("of %d calls it is not told, while one is being told of", len(missing))
 		}
+	}
+}
+
+// A call that ended while the one who tells of it was away, such as one that somebody else's process followed, is told when it
+// is back; one from before anybody wanted to know is not.
+func TestEndsAreToldAfterAnOutage(t *testing.T) {
+	told := make(chan string, 10)
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m struct {
+			Data struct {
+				CallID  string `json:"call_id"`
+				Outcome string
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Error(err)
+		}
+		told <- m.Data.CallID + " " + m.Data.Outcome
+	}))
+	t.Cleanup(web.Close)
+	onEnd := func(o *Options) {
+		target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+		if err != nil {
+			t.Error(err)
+		}
+		o.OnEnd = target
+	}
+	path := file(t)
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := func(to string, ago time.Duration) (id string) {
+		t.Helper()
+		n, err := phone.ParseNumber(to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := phone.Begin(ledger.NewCallID(), "local", "test", "acc", phone.Order{To: n, Task: "x"}, time.Now().Add(-ago))
+		if _, _, err = l.Reserve(t.Context(), ledger.Intent{Call: c}, func(phone.Facts) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		h, err := l.Placed(t.Context(), c.ID, phone.Ref(to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := h.Clone()
+		events := h.Settle(time.Now().Add(-ago))
+		for _, e := range events {
+			after.Apply(e)
+		}
+		if err := l.Append(t.Context(), after, h.Epoch, events); err != nil {
+			t.Fatal(err)
+		}
+		return c.ID
+	}
+	hear := func(want string) {
+		t.Helper()
+		select {
+		case got := <-told:
+			if got != want+" unknown" {
+				t.Errorf("told %s, not %s", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s was told to nobody", want)
+		}
+	}
+	ended("+8613800138000", 3*time.Hour) // nobody wanted to know
+	if _, err := l.EndingsFrom(t.Context(), time.Now().Add(-2*time.Hour), time.Now().Add(-2*time.Hour)); err != nil {
+		t.Fatal(err) // a process that told them began then, and is away
+	}
+	away := ended("+8613800138001", time.Hour)
+	newBoard(t, path, onEnd)
+	hear(away)
+	hear(ended("+8613800138002", 0))
+	if len(told) > 0 {
+		t.Errorf("told too: %s", <-told)
 	}
 }
