@@ -202,8 +202,19 @@ func (f *sqliteFile) scrub(ctx context.Context, thoroughly bool) error {
 	}
 }
 
-// tail asks SQLite whether another connection has committed, which costs it some microseconds.
+// tail looks out for commits on one connection after the other: one may not be had, or fail.
 func (f *sqliteFile) tail(ctx context.Context, tell func()) {
+	for ctx.Err() == nil {
+		f.watch(ctx, tell)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// watch asks SQLite whether another connection has committed, which costs it some microseconds, until that fails.
+func (f *sqliteFile) watch(ctx context.Context, tell func()) {
 	conn, err := f.read.pool.Conn(ctx)
 	if err != nil {
 		return
@@ -213,7 +224,10 @@ func (f *sqliteFile) tail(ctx context.Context, tell func()) {
 	defer tick.Stop()
 	for last := int64(-1); ; {
 		var version int64
-		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err == nil && version != last {
+		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err != nil {
+			return
+		}
+		if version != last {
 			tell() // at the first look too: a commit may have come before it
 			last = version
 		}
