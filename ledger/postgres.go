@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/outdial/outdial/phone"
 )
 
@@ -70,6 +71,9 @@ func serverConfig(url string, lease time.Duration) (*pgx.ConnConfig, error) {
 		return nil, phone.Errorf(phone.Invalid, "OUTDIAL_DATABASE: this is not a Postgres URL that can be read: postgres://user:password@host:5432/database?sslmode=verify-full, "+
 			"with what is not a letter or a digit in the password as %%XX, and files that it names in their place.")
 	}
+	// Of several servers that the URL may name it is the one that writes, for those who read too: a standby tells what was.
+	// What the URL says of it would be asked of connections that only read as well.
+	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = inLease(connectWithin, lease)
 	}

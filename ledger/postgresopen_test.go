@@ -48,6 +48,25 @@ func TestPostgresRefused(t *testing.T) {
 	}
 }
 
+// Of the servers that a URL may name it is the one that writes, for those who read too, whatever the URL asks for.
+func TestPostgresThatWrites(t *testing.T) {
+	postgresAlone(t)
+	for _, attributes := range []string{"any", "read-write", "read-only", "primary", "standby", "prefer-standby"} {
+		l := openWith(t, server.Database(t)+"&target_session_attrs="+attributes, Options{})
+		h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+		if got, err := l.Call(t.Context(), "local", h.ID); err != nil || got.ID != h.ID {
+			t.Errorf("%s: %v", attributes, err)
+		}
+	}
+	standby := shadow(t, `CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS $$ SELECT true $$`)
+	if l, err := Open(t.Context(), standby, Options{}); phone.CodeOf(err) != phone.Unavailable || !strings.Contains(err.Error(), "Postgres cannot be reached") {
+		t.Errorf("a standby: %v", err)
+		if err == nil {
+			_ = l.Close()
+		}
+	}
+}
+
 func clockOff(t *testing.T, by string) string {
 	t.Helper()
 	return shadow(t, `CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() + interval '`+by+`' $$`)
