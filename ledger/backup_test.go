@@ -113,6 +113,15 @@ func TestBackupThatCannotBe(t *testing.T) {
 	if phone.CodeOf(err) != want {
 		t.Errorf("%v", err)
 	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	dir := t.TempDir()
+	if _, err := l.Backup(gone, filepath.Join(dir, "copy.db"), now()); err == nil {
+		t.Error("a copy was made for somebody who has gone")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("what is no copy is left there: %v, %v", left, err)
+	}
 }
 
 // What was erased is in no copy that is made after it.
