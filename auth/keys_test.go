@@ -30,6 +30,7 @@ type authority struct {
 	down    bool
 	asked   int
 	delay   time.Duration
+	moved   bool              // to another host, which would answer
 	answers map[string]string // in place of what it would say, by path
 }
 
@@ -46,6 +47,9 @@ func (a *authority) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if a.down {
 		return nil, errors.New("down")
+	}
+	if a.moved && r.URL.Host != "elsewhere.example" {
+		return &http.Response{StatusCode: http.StatusFound, Body: http.NoBody, Header: http.Header{"Location": {"https://elsewhere.example/jwks"}}, Request: r}, nil
 	}
 	status, body := http.StatusOK, []byte(a.answers[r.URL.Path])
 	if len(body) == 0 {
@@ -320,4 +324,32 @@ func TestTokenWithoutKeyName(t *testing.T) {
 			t.Errorf("among %d keys: %v", len(keys), err)
 		}
 	}
+}
+
+// Whom to believe is asked where the operator said, and nowhere that an answer points to.
+func TestKeysAreNotFetchedElsewhere(t *testing.T) {
+	key := ecKey(t, "one")
+	a := &authority{keys: []jose.JSONWebKey{key}, moved: true}
+	if err := asking(a).try(t, signedBy(t, key)); !errors.Is(err, ErrUnavailable) || a.times() != 1 {
+		t.Errorf("after %d questions: %v", a.times(), err)
+	}
+}
+
+// A stream that was begun with a token ends with it, but for what clocks may differ.
+func TestOAuthTokenIsStillTakenUntilItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := ecKey(t, "one")
+		id, err := asking(&authority{keys: []jose.JSONWebKey{key}}).identify(t.Context(), signedBy(t, key), time.Now())
+		if err != nil || !id.Still() {
+			t.Fatal(err)
+		}
+		time.Sleep(1000 * time.Hour)
+		if !id.Still() {
+			t.Error("it ended before its time")
+		}
+		time.Sleep(leeway + time.Second)
+		if id.Still() {
+			t.Error("it goes on for ever")
+		}
+	})
 }

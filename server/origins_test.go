@@ -233,6 +233,23 @@ func TestWhoReadsNoAnswerIsCutOff(t *testing.T) {
 	}
 }
 
+func TestHeadersAreBounded(t *testing.T) {
+	ln, err := server.Listen("127.0.0.1:0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.HTTP(ctx, ln, server.Handler(newTools().MCPServer, server.HTTPOptions{})) }()
+	defer func() { stop(); <-done }()
+	host := ln.Addr().String()
+	for length, want := range map[int]int{32 << 10: http.StatusOK, 100 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		if status, _ := raw(t, host, "GET /healthz HTTP/1.1\r\nHost: "+host+"\r\nX: "+strings.Repeat("x", length)+"\r\n\r\n"); status != want {
+			t.Errorf("%d bytes: %d, want %d", length, status, want)
+		}
+	}
+}
+
 // A page that the operator has named can use the server in a browser: it is told that it may ask, and given the answers.
 func TestAllowedPageIsGivenTheAnswers(t *testing.T) {
 	const page = "https://inspector.example.com"

@@ -195,6 +195,21 @@ func TestScopesOverHTTP(t *testing.T) {
 	}
 }
 
+// A token that may only read says no yes to a question: an answer may let a call go through.
+func TestAnswersNeedThePlaceScope(t *testing.T) {
+	url, file := protected(t, newTools(), nil, server.HTTPOptions{})
+	read, place := newStatic(t, file, "ann", phone.ReadScope), newStatic(t, file, "ann", phone.PlaceScope)
+	session := newBearer(t, url, place, false).session
+	for token, want := range map[string]int{read: http.StatusForbidden, place: http.StatusBadRequest} { // nothing was asked
+		c := newBearer(t, url, token, false)
+		for _, answer := range []string{`"result":{"action":"accept"}`, `"error":{"code":1,"message":"x"}`} {
+			if status, text := c.as(session, http.MethodPost, `{"jsonrpc":"2.0","id":1,`+answer+`}`); status != want {
+				t.Errorf("%s: %d %s, want %d", answer, status, text, want)
+			}
+		}
+	}
+}
+
 // One principal cannot take the sessions of all.
 func TestSessionsArePerPrincipal(t *testing.T) {
 	url, file := protected(t, newTools(), nil, server.HTTPOptions{})

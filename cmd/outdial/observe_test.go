@@ -241,6 +241,27 @@ func TestAlertsFire(t *testing.T) {
 	verify(t, tool, b.String())
 }
 
+// What every replica reads from one ledger is the same at each, and is never added up.
+func TestWhatReplicasShareIsNotAddedUp(t *testing.T) {
+	t.Parallel()
+	all := panels(t)
+	for _, a := range alerts(t) {
+		all[a.name] = a.expr
+	}
+	shared, read := regexp.MustCompile(`outdial_(?:live_calls|unconfirmed_calls|budget_\w+)`), 0
+	greatest := regexp.MustCompile(`\bmax(?: by \([^)]*\))? ?\(` + shared.String())
+	for name, expr := range all {
+		n := len(shared.FindAllString(expr, -1))
+		read += n
+		if len(greatest.FindAllString(expr, -1)) != n {
+			t.Errorf("%s: %s", name, expr)
+		}
+	}
+	if read < 6 {
+		t.Errorf("only %d queries read the ledger's: this looks at the wrong place", read)
+	}
+}
+
 // Whoever is woken by an alert finds it in the documents.
 func TestAlertsAreExplained(t *testing.T) {
 	t.Parallel()
