@@ -24,7 +24,7 @@ const (
 
 // forgotten is why a ledger does not dial that is not the one that was here, as a person reads it.
 const forgotten = "It may have forgotten calls: their idempotency keys, so that the same request rings again; who asked not to be called; and what was erased since. " +
-	"See what is under way (outdial list) and whom not to call (outdial dnc) before you switch it on."
+	"See what is under way (outdial status) and whom not to call (outdial dnc) before you switch it on."
 
 // switchOff leaves dialing as it is where it is off.
 const switchOff = `INSERT INTO meta (key, value) VALUES ('dialing_off', ?) ON CONFLICT (key) DO NOTHING`

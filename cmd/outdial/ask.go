@@ -105,10 +105,14 @@ func (p *program) catchUp(ctx context.Context, board *switchboard.Switchboard, c
 func (p *program) cancel() *cobra.Command {
 	return &cobra.Command{
 		Use:   "cancel CALL_ID",
-		Short: "Hang a call up, or take it out of the provider's queue",
+		Short: "Hang a call up, or take it out of the provider's queue, whoever placed it",
 		Args:  cobra.ExactArgs(1),
 		RunE: p.opened(func(ctx context.Context, o opened, args []string) error {
-			call, err := o.board.Hangup(ctx, phone.Local(), args[0])
+			who, err := onWhoseAccount(ctx, o.ledger, args[0])
+			if err != nil {
+				return err
+			}
+			call, err := o.board.Hangup(ctx, who, args[0])
 			if err != nil {
 				return err
 			}
@@ -119,6 +123,19 @@ func (p *program) cancel() *cobra.Command {
 			return nil
 		}),
 	}
+}
+
+// onWhoseAccount a call goes on: whoever sits at the machine may end anybody's, as outdial status shows them. One that is over,
+// or that is not there, is looked for among the local caller's.
+func onWhoseAccount(ctx context.Context, l *ledger.Ledger, id string) (phone.Caller, error) {
+	who := phone.Local()
+	open, err := l.OpenCalls(ctx)
+	for _, c := range open {
+		if c.ID == id {
+			who.Principal = c.Principal
+		}
+	}
+	return who, err
 }
 
 func (p *program) balance() *cobra.Command {

@@ -92,7 +92,7 @@ func (p *program) switched(ctx context.Context, l *ledger.Ledger, values []value
 		return p.printJSON(map[string]dialingLine{"dialing": d})
 	case d.Ledger == "off":
 		fmt.Fprintf(p.out, "Dialing is off: no process on this ledger rings anybody any more (dialing_disabled).\n"+
-			"Calls that go on are not ended: outdial list shows them, outdial cancel CALL_ID hangs up where the provider can.\n"+
+			"Calls that go on are not ended: outdial status shows them, outdial cancel CALL_ID hangs up where the provider can.\n"+
 			"outdial policy --dialing on switches it on again.\n")
 	case !d.Allowed:
 		fmt.Fprintf(p.out, "Dialing is on in this ledger, and still off wherever %s is %s, as here.\n", setting(values, "", "dialing").From, d.Setting)

@@ -21,7 +21,7 @@ func (p *program) resolve() *cobra.Command {
 			"Its number is blocked for 30 minutes, and the same request is answered with this call, until somebody says.\n" +
 			"--not-dialed frees both at once. After --dialed the call counts as over; with --ref, the provider's own name\n" +
 			"of it, outdial follows it to its end and fetches the transcript.",
-		Example: "  outdial list --status unconfirmed\n  outdial resolve call_… --not-dialed",
+		Example: "  outdial status\n  outdial resolve call_… --not-dialed",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			found.Ref = phone.Ref(ref)
