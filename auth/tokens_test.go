@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -384,5 +385,39 @@ func TestTokensFileAtItsLimit(t *testing.T) {
 	}
 	if _, err := a.Identify(t.Context(), last); err != nil {
 		t.Errorf("after one was refused: %v", err)
+	}
+}
+
+// A file in the place of another, of the same size and the same time, is another; and one that others may write from now on
+// is not believed any more.
+func TestTokensFileInThePlaceOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "tokens"), filepath.Join(dir, "other")
+	longAgo := time.Now().Add(-time.Hour)
+	ann, _ := made(t, path, "ann")
+	bob, _ := made(t, other, "bob")
+	for _, file := range []string{path, other} {
+		if err := os.Chtimes(file, longAgo, longAgo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, _ := opened(t, path)
+	if _, err := a.Identify(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Identify(t.Context(), ann); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("a token of the file that was there: %v", err)
+	}
+	if _, err := a.Identify(t.Context(), bob); err != nil {
+		t.Errorf("one of the file that is there: %v", err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Identify(t.Context(), bob); !errors.Is(err, auth.ErrUnavailable) && runtime.GOOS != "windows" {
+		t.Errorf("of a file that anybody can write: %v", err)
 	}
 }

@@ -47,7 +47,7 @@ func (p *program) resolve() *cobra.Command {
 				return p.printJSON(schema.FromCallSince(call, 0))
 			}
 			told(p.out, call)
-			if found.Ref != "" {
+			if found.Ref != "" && call.Principal == phone.Local().Principal {
 				fmt.Fprintf(p.out, "outdial stream %s follows it\n", call.ID)
 			}
 			return nil
