@@ -21,11 +21,12 @@ type guard struct {
 	public  []string        // what a Host says that asks for the public address, with and without its port
 	hosts   map[string]bool // "name", then with any port, or "name:port"
 	origins map[string]bool // "scheme://name" or "scheme://name:port"
+	named   map[string]bool // those of them that the operator has named
 }
 
 // newGuard takes a public address as [PublicURL] gives it.
 func newGuard(public string, hosts, origins []string) guard {
-	g := guard{hosts: map[string]bool{}, origins: map[string]bool{}}
+	g := guard{hosts: map[string]bool{}, origins: map[string]bool{}, named: map[string]bool{}}
 	if u, err := url.Parse(public); err == nil && u.Host != "" {
 		g.public = []string{u.Host}
 		if u.Port() == "" {
@@ -37,7 +38,8 @@ func newGuard(public string, hosts, origins []string) guard {
 		g.hosts[strings.ToLower(h)] = true
 	}
 	for _, o := range origins {
-		g.origins[strings.ToLower(strings.TrimSuffix(o, "/"))] = true
+		o = strings.ToLower(strings.TrimSuffix(o, "/"))
+		g.origins[o], g.named[o] = true, true
 	}
 	return g
 }
@@ -57,11 +59,11 @@ func (g guard) refusal(r *http.Request) string {
 }
 
 // share has a browser give the answer to a page that the operator has named; without that it keeps it to itself. It is true
-// if that was all that was asked: whether such a page may ask. Of a name or an address that only means this machine no
-// page has another origin than we do.
+// if that was all that was asked: whether such a page may ask. Pages of our own addresses need none of it where they are; and
+// those of the public one are nobody's that we know where they ask for another.
 func (g guard) share(w http.ResponseWriter, r *http.Request) (answered bool) {
 	origin := r.Header.Get("Origin")
-	if !g.origins[strings.ToLower(origin)] {
+	if !g.named[strings.ToLower(origin)] {
 		return false
 	}
 	h := w.Header()

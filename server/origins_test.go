@@ -253,7 +253,7 @@ func TestHeadersAreBounded(t *testing.T) {
 // A page that the operator has named can use the server in a browser: it is told that it may ask, and given the answers.
 func TestAllowedPageIsGivenTheAnswers(t *testing.T) {
 	const page = "https://inspector.example.com"
-	url, file := protected(t, newTools(), nil, server.HTTPOptions{AllowedOrigins: []string{page}})
+	url, file := protected(t, newTools(), nil, server.HTTPOptions{AllowedOrigins: []string{page}, PublicURL: "https://phone.example.com"})
 	token := newStatic(t, file, "ann", phone.ReadScope)
 	first := func(r *http.Request) {
 		r.Method = http.MethodOptions
@@ -272,6 +272,7 @@ func TestAllowedPageIsGivenTheAnswers(t *testing.T) {
 		"another page":                  {func(r *http.Request) { first(r); r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden, false},
 		"by a name that is none of its": {func(r *http.Request) { first(r); r.Host = "evil.example" }, http.StatusForbidden, false},
 		"a page of this machine":        {func(r *http.Request) { with(token)(r); r.Header.Set("Origin", own) }, http.StatusOK, false},
+		"one of the public address":     {func(r *http.Request) { first(r); r.Header.Set("Origin", "https://phone.example.com") }, http.StatusUnauthorized, false},
 		"no page":                       {with(token), http.StatusOK, false},
 	} {
 		resp, _ := tries(t, url, tt.change)
