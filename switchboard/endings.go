@@ -16,6 +16,8 @@ const (
 	endingFor = 30 * time.Second
 	// endingsAtOnce is of how many calls it is told at a time: one that it takes long over holds up no other.
 	endingsAtOnce = 10
+	// endingsFarewell is how long it is still told after the program was to end: of a call that it has just waited for, too.
+	endingsFarewell = 3 * time.Second
 	// backlog is from how long before somebody first wants to know of them endings are told.
 	backlog = 10 * time.Minute
 )
@@ -26,6 +28,7 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 	if s.OnEnd == nil {
 		return
 	}
+	defer s.OnEnd.Close()
 	var telling sync.WaitGroup
 	defer telling.Wait()
 	told, busy := make(chan struct{}, endingsAtOnce), 0
@@ -64,8 +67,40 @@ func (s *Switchboard) tellEndings(ctx context.Context) {
 		case <-news:
 		case <-time.After(5 * time.Second):
 		case <-ctx.Done():
+			s.tellLast(ctx, since, endingsAtOnce-busy)
 			return
 		}
+	}
+}
+
+// tellLast tells of the calls that have ended when the program does; whom it does not get to, the next process tells.
+func (s *Switchboard) tellLast(ctx context.Context, since time.Time, most int) {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	due, err := s.Ledger.Endings(asking, since, time.Now(), most)
+	if err != nil {
+		s.Fault("endings", err)
+	}
+	for _, e := range due {
+		telling.Go(func() { s.tellEnding(ctx, e) })
+	}
+}
+
+// outliving is a context that ends after a time, or some time after another one does.
+func outliving(ctx context.Context, most, after time.Duration) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(after):
+			cancel()
+		case <-later.Done():
+		}
+	})
+	return later, func() {
+		stop()
+		cancel()
 	}
 }
 
@@ -75,7 +110,7 @@ func (s *Switchboard) tellEnding(ctx context.Context, e ledger.Ending) {
 		"data": map[string]string{"call_id": e.CallID, "status": string(phone.StatusEnded), "outcome": string(e.Outcome)},
 	})
 	if err == nil {
-		telling, cancel := context.WithTimeout(ctx, endingFor)
+		telling, cancel := outliving(ctx, endingFor, endingsFarewell)
 		_, err = s.OnEnd.Tell(telling, notify.Message{
 			ID: "end_" + e.CallID, Body: body,
 			Env: map[string]string{"OUTDIAL_CALL_ID": e.CallID, "OUTDIAL_STATUS": string(phone.StatusEnded), "OUTDIAL_OUTCOME": string(e.Outcome)},

@@ -11,6 +11,7 @@ import (
 	"github.com/outdial/outdial/ledger"
 	"github.com/outdial/outdial/notify"
 	"github.com/outdial/outdial/phone"
+	"github.com/outdial/outdial/providers"
 )
 
 // Of each call it is told once that it has ended, and one that whoever hears it takes long over holds up no other.
@@ -136,5 +137,42 @@ func TestEndsAreToldAfterAnOutage(t *testing.T) {
 	hear(ended("+8613800138002", 0))
 	if len(told) > 0 {
 		t.Errorf("told too: %s", <-told)
+	}
+}
+
+// Who ends a moment after a call still tells that it has ended.
+func TestEndingsAreToldOnTheWayOut(t *testing.T) {
+	heard := make(chan string, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var told struct{ Data map[string]string }
+		err := json.NewDecoder(r.Body).Decode(&told)
+		select {
+		case <-time.After(300 * time.Millisecond): // so long it takes, if it is let
+			heard <- told.Data["call_id"]
+		case <-r.Context().Done():
+			t.Errorf("whoever told has gone: %v", err)
+		}
+	}))
+	t.Cleanup(web.Close)
+	target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newTeller()
+	b := newBoard(t, file(t), func(o *Options) { o.OnEnd = target }, s.provider(providers.Pace{Poll: 10 * time.Millisecond, RecordEvery: 10 * time.Millisecond}))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.end(p.Call.Ref, words("bye"))
+	listen(t, b, p.Call.ID, 0)
+	b.stop()
+	select {
+	case id := <-heard:
+		if id != p.Call.ID {
+			t.Errorf("it is told of %s, not of %s", id, p.Call.ID)
+		}
+	default:
+		t.Error("it is not told")
 	}
 }
