@@ -17,8 +17,10 @@ type Letter struct {
 }
 
 const (
-	// mostUnread bounds the letters that wait to be read.
-	mostUnread = 10_000
+	// mostUnread bounds the letters that wait to be read, mostStrange those among them that keep further ones about calls
+	// that are not known from being taken: a service may tell of calls that others have placed.
+	mostUnread  = 20_000
+	mostStrange = 10_000
 	// strangeFor is how long a letter about a call that is not known is kept: the answer to its dial may be late.
 	strangeFor = 10 * time.Minute
 	// rememberedFor is how long a letter that was read is told from a new one: longer than any call lasts.
@@ -33,7 +35,13 @@ func (l *Ledger) Post(ctx context.Context, m Letter) (fresh bool, err error) {
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM inbox WHERE unread = 1`).Scan(&waiting); err != nil {
 			return err
 		}
-		if waiting >= mostUnread {
+		known := waiting < mostStrange
+		if !known {
+			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE account = ? AND ref = ?)`, m.Account, string(m.Ref)).Scan(&known); err != nil {
+				return err
+			}
+		}
+		if !known || waiting >= mostUnread {
 			return phone.Errorf(phone.Exhausted, "Too many webhooks wait to be read.")
 		}
 		var err error

@@ -137,3 +137,31 @@ func TestEndingsWhileNobodyTells(t *testing.T) {
 		}
 	}
 }
+
+// Letters about calls of others that wait keep out their like, and none about a call that is known.
+func TestStrangeLettersKeepNoOtherOut(t *testing.T) {
+	l := fresh(t)
+	h := reserve(t, l, wish(t, "+8613800138000", "", "p"))
+	if _, err := l.Placed(t.Context(), h.ID, "r"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.do(t.Context(), "test", func(tx *transaction) error {
+		_, err := tx.Exec(`INSERT INTO inbox (digest, account, ref, at, body, unread)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+			SELECT CAST(i AS TEXT), 'acc', 'strange', CAST(? AS BIGINT), '{}', 1 FROM n`, micros(now()))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	about := func(account string, ref phone.Ref) Letter {
+		return Letter{Digest: account + string(ref), Account: account, Ref: ref, Observation: phone.Observation{At: now()}}
+	}
+	for _, m := range []Letter{about("acc", "strange"), about("another", "r")} {
+		if _, err := l.Post(t.Context(), m); phone.CodeOf(err) != phone.Exhausted {
+			t.Errorf("about %s of %s: %v", m.Ref, m.Account, err)
+		}
+	}
+	if fresh, err := l.Post(t.Context(), about("acc", "r")); err != nil || !fresh {
+		t.Errorf("about a call that is known: %v, %v", fresh, err)
+	}
+}
