@@ -344,3 +344,34 @@ func TestWebhooksForAProcessThatTakesNone(t *testing.T) {
 		t.Error("answer_question is not offered")
 	}
 }
+
+// A question whose process died is answered by nobody knows whom after six minutes, and before that by whoever placed the
+// call while its time is not over by the clock of either process.
+func TestAQuestionWhoseProcessDied(t *testing.T) {
+	b, _, id := asking(t, tool("who", time.Second))
+	h, err := b.Ledger.Call(t.Context(), me().Principal, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ago := range []time.Duration{5 * time.Minute, 30 * time.Second} {
+		q := phone.Asked{ID: []string{"long over", "just over"}[i], Tool: "who", Arguments: "{}", Deadline: time.Now().Add(-ago)}
+		if _, err := b.Ledger.Inquire(t.Context(), h, q, q.Deadline.Add(-30*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.AnswerQuestion(t.Context(), me(), "just over", "Ann"); err != nil {
+		t.Errorf("when its time is just over: %v", err)
+	}
+	var refused *phone.Error
+	if _, err := b.AnswerQuestion(t.Context(), me(), "long over", "Ann"); !errors.As(err, &refused) || refused.Reason != "too_late" {
+		t.Errorf("when its time is long over: %v", err)
+	}
+	b.clear(t.Context(), time.Now())
+	if _, q, err := b.Ledger.Inquiry(t.Context(), "long over"); err != nil || q.By != "" {
+		t.Errorf("after five and a half minutes: %+v, %v", q, err)
+	}
+	b.clear(t.Context(), time.Now().Add(time.Minute))
+	stands(t, b, id, func(c *phone.Call) bool {
+		return len(c.Inquiries) == 2 && c.Inquiries[0].By == phone.ByUnknown && c.Inquiries[1].By == phone.ByCaller
+	})
+}

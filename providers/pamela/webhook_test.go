@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -213,4 +214,32 @@ func TestWebhooksAreAskedFor(t *testing.T) {
 		}
 		_ = d.Close()
 	}
+}
+
+// Of those whose signature costs time to look at, few wait and the others are sent away at once.
+func TestALaneThatIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLane(1, 1)
+		if !l.enter() {
+			t.Fatal("the first has no place")
+		}
+		began, second := time.Now(), make(chan time.Duration, 1)
+		go func() {
+			if l.enter() {
+				t.Error("the second has a place while the first has it")
+			}
+			second <- time.Since(began)
+		}()
+		synctest.Wait()
+		if l.enter() || time.Since(began) > 0 {
+			t.Errorf("a third waits, for %v", time.Since(began))
+		}
+		if waited := <-second; waited != waitInLane {
+			t.Errorf("the second waited for %v", waited)
+		}
+		l.leave()
+		if !l.enter() {
+			t.Error("nobody has a place any more")
+		}
+	})
 }
