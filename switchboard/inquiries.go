@@ -30,9 +30,8 @@ const (
 	clocksApart      = time.Minute // at most, of the process that waits for an answer and the one that it comes to
 )
 
-// inquire answers the agent on the line. What it asked and was told become events of the call.
-func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n providers.Notice) ([]byte, error) {
-	at := time.Now()
+// inquire answers the agent on the line, who waits since at. What it asked and was told become events of the call.
+func (s *Switchboard) inquire(ctx context.Context, p *providers.Provider, n providers.Notice, at time.Time) ([]byte, error) {
 	i := slices.IndexFunc(s.CallTools, func(t CallTool) bool { return t.Name == n.Ask.Tool })
 	if i < 0 {
 		return nil, phone.Errorf(phone.Invalid, "Unknown tool")

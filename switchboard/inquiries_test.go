@@ -249,6 +249,33 @@ func TestAQuestionEndsWithTheCall(t *testing.T) {
 	stands(t, b, p.Call.ID, func(c *phone.Call) bool { return c.Inquiries[0].By == phone.ByNobody })
 }
 
+// reluctant is a keeper that takes its time to look at what it is sent.
+type reluctant struct{ keeper }
+
+func (r reluctant) Receive(header http.Header, body []byte) (providers.Notice, error) {
+	<-time.After(600 * time.Millisecond)
+	return r.keeper.Receive(header, body)
+}
+
+// What is waited for a look at a question is no longer waited for its answer.
+func TestAQuestionThatWasLookedAtLate(t *testing.T) {
+	who := tool("who", time.Second)
+	who.AskCaller = true
+	sp := spec("test")
+	sp.Pace = seldom()
+	b := newBoard(t, file(t), func(o *Options) { o.CallTools = []CallTool{who} },
+		providers.New(sp, reluctant{keeper{newTeller()}}, providers.Options{Account: "acc"}))
+	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	got, err := b.Receive(t.Context(), "test", nil, told{Ref: p.Call.Ref, Tool: "who"}.body())
+	if took := time.Since(began); err != nil || string(got) != `"nothing known"` || took > time.Second {
+		t.Errorf("%s, %v, after %v", got, err, took)
+	}
+}
+
 // A question that nobody answers in time is answered by the operator's words, and an answer after that is refused.
 func TestAnswersTooLate(t *testing.T) {
 	who := tool("who", time.Second)

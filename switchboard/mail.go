@@ -25,12 +25,13 @@ func (s *Switchboard) Receive(ctx context.Context, provider string, header http.
 		return nil, phone.Errorf(phone.NotFound, "No webhooks are taken here.")
 	}
 	defer func() { s.meterWebhook(provider, err) }()
+	at := time.Now()
 	n, err := p.Receive(header, body)
 	if err != nil {
 		return nil, err
 	}
 	if n.Ask != nil {
-		return s.inquire(ctx, p, n)
+		return s.inquire(ctx, p, n, at)
 	}
 	_, err = s.Ledger.Post(ctx, ledger.Letter{Digest: p.Account() + " " + n.Digest, Account: p.Account(), Ref: n.Ref, Observation: n.Observation})
 	return nil, err
