@@ -67,6 +67,7 @@ func wrongs(compose, proxy string) []string {
 	must(slices.Contains(front.at("secrets").texts(), certificate[2]), "the proxy is not given %s", certificate[2])
 	must(slices.Contains(front.at("volumes").texts(), "./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"), "the proxy is not given its configuration")
 	must(!slices.Contains(front.at("networks").texts(), "ledger"), "the proxy reaches Postgres")
+	must(strings.Contains(proxy, "set-timeout server 310s if { path -m beg /webhooks/ }"), "the proxy cuts off questions of the agent on the line, whose tools may take 5 min")
 	slices.Sort(wrong)
 	return wrong
 }
@@ -178,7 +179,11 @@ func TestComposeFaultsAreFound(t *testing.T) {
 			t.Errorf("%q for %q: it says %q", f.to, f.from, said)
 		}
 	}
-	if said := strings.Join(wrongs(compose, strings.Replace(proxy, "outdial-2:8757", "outdial-2:80", 1)), "\n"); !strings.Contains(said, "does not know outdial-2") {
-		t.Errorf("it says %q", said)
+	for _, f := range []struct{ from, to, says string }{
+		{"outdial-2:8757", "outdial-2:80", "does not know outdial-2"}, {"set-timeout server 310s", "set-timeout server 31s", "cuts off questions"},
+	} {
+		if said := strings.Join(wrongs(compose, strings.Replace(proxy, f.from, f.to, 1)), "\n"); !strings.Contains(said, f.says) {
+			t.Errorf("%q for %q: it says %q", f.to, f.from, said)
+		}
 	}
 }
