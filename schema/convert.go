@@ -31,7 +31,9 @@ func FromCall(c *phone.Call) Call {
 func FromCallSince(c *phone.Call, after int64) Call {
 	w := FromCall(c)
 	w.Turns = []Turn{}
+	behind := places(c)
 	for _, t := range c.Since(after) {
+		t.After = behind[t.ID]
 		w.Turns = append(w.Turns, FromTurn(t))
 	}
 	for _, i := range c.Inquiries {
@@ -44,6 +46,19 @@ func FromCallSince(c *phone.Call, after int64) Call {
 		}
 	}
 	return w
+}
+
+// places says behind which turn each stands by now: where others were put in between since, that is not the one which it was
+// put behind. Whoever takes the turns in their order, each behind that one, has them in their places.
+func places(c *phone.Call) map[int]int {
+	behind, last := map[int]int{}, 0
+	for _, t := range c.Turns {
+		behind[t.ID] = last
+		if !t.Withdrawn {
+			last = t.ID
+		}
+	}
+	return behind
 }
 
 // FromInquiry gives one question of the agent on the line.

@@ -35,7 +35,7 @@ type Turn struct {
 	Text      string `json:"text,omitempty"`
 	Final     *bool  `json:"final,omitempty"`     // true if its text grows no more
 	At        string `json:"at,omitempty"`        // when it was first heard, RFC 3339
-	After     *int   `json:"after,omitempty"`     // the turn that it was put behind, where it did not come last
+	After     *int   `json:"after,omitempty"`     // the turn that it stands behind, where it did not come last
 	Withdrawn bool   `json:"withdrawn,omitempty"` // true if the provider's record showed that it was never said
 }
 
