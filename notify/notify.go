@@ -50,7 +50,8 @@ type Target struct {
 // secret as Standard Webhooks has it: "whsec_" and 24 to 64 bytes in base64. Of this program's environment a command gets all
 // but the variables that are hidden. Errors: invalid.
 func Parse(target, secret string, hidden ...string) (*Target, error) {
-	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`).MatchString(target) {
+	// What was meant for an address, and is none, must not go to a shell.
+	if !regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9+.-]*://|(?i:https?):)`).MatchString(target) {
 		return &Target{command: target, hidden: hidden}, nil
 	}
 	u, err := url.Parse(target)

@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 	for target, key := range map[string]string{
 		"http://example.com/x": secret, "ftp://localhost/x": secret, "https://": secret, "https://example.com": "",
 		"https://example.com/": "whsec_c2hvcnQ=", "https://example.com/a": "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		" https://example.com/x": secret, "https:/example.com/x": secret, "HTTPS:example.com/x": secret, "\thttp://localhost/x": secret,
 		"http://localhost.example.com/": secret, "http://127.0.0.1.example.com/": secret,
 	} {
 		if _, err := Parse(target, key); err == nil || strings.Contains(err.Error(), "c2hvcnQ=") {
