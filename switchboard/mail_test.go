@@ -350,9 +350,12 @@ func TestWebhookOrders(t *testing.T) {
 		return []told{{Ref: ref, At: 0, Words: nil}, {Ref: ref, At: 1, Words: nil}, {Ref: ref, At: 2, Words: record[:1]}, {Ref: ref, At: 3, Words: record[1:2]}, {Ref: ref, At: 4, Words: record[2:]}, {Ref: ref, At: 5, Words: record}}
 	}
 	all := permutations(6)
-	if *orders > 0 {
-		every := len(all) / *orders
-		all = slices.DeleteFunc(all, func(o []int) bool { return (o[0]*120+o[1]*24+o[2]*6+o[3])%every != 0 })
+	if n := *orders; n > 0 && n < len(all) {
+		var some [][]int
+		for i := range n {
+			some = append(some, all[i*31%len(all)]) // 31 and 720 have nothing in common: none twice
+		}
+		all = some
 	}
 	var running sync.WaitGroup
 	for i, order := range all {
