@@ -104,6 +104,11 @@ func TestWhatAServerKeeps(t *testing.T) {
 	if again, err := l.Untold(t.Context(), due[0], now()); err != nil || !again {
 		t.Errorf("%v, %v", again, err)
 	}
+	old := due[0]
+	old.At = old.At.Add(-26 * time.Hour)
+	if again, err := l.Untold(t.Context(), old, now()); err != nil || again {
+		t.Errorf("after a day it is tried again: %v, %v", again, err)
+	}
 	if err := l.Told(t.Context(), h.ID); err != nil {
 		t.Error(err)
 	}
