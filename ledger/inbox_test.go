@@ -80,9 +80,12 @@ func TestLettersAreReadOnce(t *testing.T) {
 	}
 }
 
-// Whoever sends more letters than anybody reads is told so.
+// Whoever sends more letters than anybody reads is told so, also about a call that is known.
 func TestLettersThatNobodyReads(t *testing.T) {
 	l := fresh(t)
+	if _, err := l.Placed(t.Context(), reserve(t, l, wish(t, "+8613800138000", "", "p")).ID, "r"); err != nil {
+		t.Fatal(err)
+	}
 	change(t, l, `INSERT INTO inbox (digest, account, ref, at, body, unread)
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < `+fmt.Sprint(mostUnread-1)+`)
 		SELECT CAST(i AS TEXT), 'acc', 'r', 1, '{}', 1 FROM n`)
