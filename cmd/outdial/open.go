@@ -199,7 +199,7 @@ func secretVariables(values []value) []string {
 			all = append(all, v.Env, v.Env+"_FILE")
 		}
 	}
-	return append(all, "OUTDIAL_DATABASE", "OUTDIAL_DATABASE_FILE")
+	return append(all, "OUTDIAL_DATABASE", "OUTDIAL_DATABASE_FILE", "PGPASSWORD", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 }
 
 // boardOptions opens the providers that are configured and reads the policy. Errors: invalid.
