@@ -16,7 +16,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 30s
 FAULTS ?= 100000
 SABOTAGE ?= .
-IN_FULL := Corpus|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone
+IN_FULL := Corpus|InBatches|BudgetNever|Runaway|DNC|Obedient|ConfirmReplay|TenantIsolation|Disclosure|Hours|Zone
 # The tests of the whole program in which the most goes on at once.
 MEETINGS := EqualRequests|Terminated|Zombie|Shutdown|AgentOnTheLine|PamelaIsHeard|Bearers|BudgetRace
 # And those among them that measure, which the race detector makes slow.
