@@ -1,6 +1,7 @@
 package switchboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,28 +15,43 @@ import (
 	"github.com/outdial/outdial/providers"
 )
 
+// operatorsProgram is what is told of ends, as one process and another have it.
+func operatorsProgram(t *testing.T, hear func(ctx context.Context, id, outcome string)) func() *notify.Target {
+	t.Helper()
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var told struct{ Data map[string]string }
+		if err := json.NewDecoder(r.Body).Decode(&told); err != nil {
+			t.Error(err)
+		}
+		hear(r.Context(), told.Data["call_id"], told.Data["outcome"])
+	}))
+	t.Cleanup(web.Close)
+	return func() *notify.Target {
+		t.Helper()
+		target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+}
+
 // Of each call it is told once that it has ended, and one that whoever hears it takes long over holds up no other.
 func TestEndingsAreTold(t *testing.T) {
 	const calls = 2*endingsAtOnce + 1
 	heard, slow := make(chan string, 2*calls), make(chan struct{})
 	first := make(chan struct{}, 1)
-	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var told struct{ Data map[string]string }
-		if err := json.NewDecoder(r.Body).Decode(&told); err != nil || told.Data["outcome"] != "completed" {
-			t.Errorf("%+v, %v", told, err)
+	target := operatorsProgram(t, func(_ context.Context, id, outcome string) {
+		if outcome != "completed" {
+			t.Errorf("%s ended as %s", id, outcome)
 		}
-		heard <- told.Data["call_id"]
+		heard <- id
 		select {
 		case first <- struct{}{}:
 			<-slow
 		default:
 		}
-	}))
-	t.Cleanup(web.Close)
-	target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	if err != nil {
-		t.Fatal(err)
-	}
+	})()
 	s := newTeller()
 	b := newBoard(t, file(t), func(o *Options) { o.OnEnd = target }, s.provider(seldom()))
 	t.Cleanup(func() { close(slow) })
@@ -66,26 +82,8 @@ func TestEndingsAreTold(t *testing.T) {
 // is back; one from before anybody wanted to know is not.
 func TestEndsAreToldAfterAnOutage(t *testing.T) {
 	told := make(chan string, 10)
-	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var m struct {
-			Data struct {
-				CallID  string `json:"call_id"`
-				Outcome string
-			}
-		}
-		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Error(err)
-		}
-		told <- m.Data.CallID + " " + m.Data.Outcome
-	}))
-	t.Cleanup(web.Close)
-	onEnd := func(o *Options) {
-		target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-		if err != nil {
-			t.Error(err)
-		}
-		o.OnEnd = target
-	}
+	program := operatorsProgram(t, func(_ context.Context, id, outcome string) { told <- id + " " + outcome })
+	onEnd := func(o *Options) { o.OnEnd = program() }
 	path := file(t)
 	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{})
 	if err != nil {
@@ -143,21 +141,14 @@ func TestEndsAreToldAfterAnOutage(t *testing.T) {
 // Who ends a moment after a call still tells that it has ended.
 func TestEndingsAreToldOnTheWayOut(t *testing.T) {
 	heard := make(chan string, 1)
-	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var told struct{ Data map[string]string }
-		err := json.NewDecoder(r.Body).Decode(&told)
+	target := operatorsProgram(t, func(ctx context.Context, id, _ string) {
 		select {
 		case <-time.After(300 * time.Millisecond): // so long it takes, if it is let
-			heard <- told.Data["call_id"]
-		case <-r.Context().Done():
-			t.Errorf("whoever told has gone: %v", err)
+			heard <- id
+		case <-ctx.Done():
+			t.Error("whoever told has gone")
 		}
-	}))
-	t.Cleanup(web.Close)
-	target, err := notify.Parse(web.URL, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	if err != nil {
-		t.Fatal(err)
-	}
+	})()
 	s := newTeller()
 	b := newBoard(t, file(t), func(o *Options) { o.OnEnd = target }, s.provider(providers.Pace{Poll: 10 * time.Millisecond, RecordEvery: 10 * time.Millisecond}))
 	p, err := b.Place(t.Context(), me(), ask("+8613800138000", "x"))
